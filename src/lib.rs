@@ -1,0 +1,8 @@
+//! portcullis
+
+pub mod email;
+pub mod error;
+pub mod id;
+pub mod ports;
+pub mod secret;
+pub mod source;

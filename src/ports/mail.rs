@@ -1,0 +1,197 @@
+//! Outgoing mail. The crate says what is to be told to whom; the service delivers it, in its own words if it
+//! likes.
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::email::EmailAddress;
+use crate::id::MailId;
+
+/// Delivers mail.
+#[async_trait]
+pub trait Mailer: Send + Sync + 'static {
+    /// Hands one mail over for delivery. A mail can come twice (a crash between delivery and its record):
+    /// [`Mail::id`] is then the same.
+    ///
+    /// # Errors
+    /// [`MailerError`] when it was not taken; it is tried again later.
+    async fn send(&self, mail: &Mail) -> Result<(), MailerError>;
+}
+
+/// The mail was not taken for delivery.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, thiserror::Error)]
+#[error("the mail was not taken for delivery")]
+pub struct MailerError;
+
+/// One mail to one address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mail {
+    /// The same whenever the same mail is tried again.
+    pub id: MailId,
+    /// To whom.
+    pub to: EmailAddress,
+    /// What it says.
+    pub message: Message,
+}
+
+/// What a mail says. Those with a `link` carry a secret: deliver them, never log them.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Message {
+    /// Somebody signed up with this address: follow the link to prove it is yours.
+    VerifyEmail {
+        /// Where to go on.
+        link: String,
+        /// Until when.
+        expires_at: Timestamp,
+    },
+    /// Somebody tried to sign up with this address, which has an account.
+    AlreadyRegistered,
+    /// A password can be replaced by following the link.
+    ResetPassword {
+        /// Where to go on.
+        link: String,
+        /// Until when.
+        expires_at: Timestamp,
+    },
+    /// The account's next address is proven by following the link. Goes to the next address.
+    ConfirmNewEmail {
+        /// Where to go on.
+        link: String,
+        /// Until when.
+        expires_at: Timestamp,
+    },
+    /// Another address was asked for. Goes to the present one.
+    EmailChangeRequested {
+        /// The address asked for.
+        next: String,
+    },
+    /// The address was changed. Goes to both.
+    EmailChanged {
+        /// The address from now on.
+        now: String,
+    },
+    /// The password was changed by its holder.
+    PasswordChanged,
+    /// The password was replaced through a reset link; all sessions have ended.
+    PasswordReset,
+    /// A second factor was turned on.
+    SecondFactorEnabled,
+    /// The second factor was turned off.
+    SecondFactorDisabled,
+    /// A recovery code was used.
+    RecoveryCodeUsed {
+        /// How many are left.
+        left: u32,
+    },
+    /// New recovery codes were made; the earlier ones are dead.
+    RecoveryCodesReplaced,
+    /// Second-factor codes have been wrong many times in a row; the factor waits or is off.
+    SecondFactorLocked,
+    /// Passwords have been wrong many times in a row; password sign-in waits or is off until a reset.
+    PasswordLocked,
+    /// The account was suspended by the service's operator.
+    AccountSuspended,
+    /// The account was resumed by the service's operator.
+    AccountResumed,
+}
+
+impl Message {
+    /// A stable name of the kind of message.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::VerifyEmail { .. } => "verify_email",
+            Self::AlreadyRegistered => "already_registered",
+            Self::ResetPassword { .. } => "reset_password",
+            Self::ConfirmNewEmail { .. } => "confirm_new_email",
+            Self::EmailChangeRequested { .. } => "email_change_requested",
+            Self::EmailChanged { .. } => "email_changed",
+            Self::PasswordChanged => "password_changed",
+            Self::PasswordReset => "password_reset",
+            Self::SecondFactorEnabled => "second_factor_enabled",
+            Self::SecondFactorDisabled => "second_factor_disabled",
+            Self::RecoveryCodeUsed { .. } => "recovery_code_used",
+            Self::RecoveryCodesReplaced => "recovery_codes_replaced",
+            Self::SecondFactorLocked => "second_factor_locked",
+            Self::PasswordLocked => "password_locked",
+            Self::AccountSuspended => "account_suspended",
+            Self::AccountResumed => "account_resumed",
+        }
+    }
+
+    /// A subject line in plain English.
+    #[must_use]
+    pub fn subject(&self) -> &'static str {
+        match self {
+            Self::VerifyEmail { .. } => "Confirm your e-mail address",
+            Self::AlreadyRegistered => "You already have an account",
+            Self::ResetPassword { .. } => "Choose a new password",
+            Self::ConfirmNewEmail { .. } => "Confirm your new e-mail address",
+            Self::EmailChangeRequested { .. } => "A new e-mail address was asked for",
+            Self::EmailChanged { .. } => "Your e-mail address was changed",
+            Self::PasswordChanged => "Your password was changed",
+            Self::PasswordReset => "Your password was replaced",
+            Self::SecondFactorEnabled => "Your second factor is on",
+            Self::SecondFactorDisabled => "Your second factor is off",
+            Self::RecoveryCodeUsed { .. } => "A recovery code was used",
+            Self::RecoveryCodesReplaced => "You have new recovery codes",
+            Self::SecondFactorLocked => "Second-factor codes were wrong many times",
+            Self::PasswordLocked => "Your password was wrong many times",
+            Self::AccountSuspended => "Your account was suspended",
+            Self::AccountResumed => "Your account works again",
+        }
+    }
+
+    /// A text in plain English.
+    #[must_use]
+    pub fn text(&self) -> String {
+        const NOT_YOU: &str = "If this was not you, reset your password now and look at your sessions.";
+        match self {
+            Self::VerifyEmail { link, expires_at } => format!(
+                "Follow this link and type the password you chose, to finish signing up:\n\n{link}\n\nIt works until {expires_at}. If you did not sign up, do nothing: without the password the link is useless."
+            ),
+            Self::AlreadyRegistered => "Somebody, perhaps you, signed up with this address. It has an account already: sign in, or ask for a new password. If it was not you, nothing has changed.".to_owned(),
+            Self::ResetPassword { link, expires_at } => format!(
+                "Follow this link to choose a new password:\n\n{link}\n\nIt works once, until {expires_at}. If you did not ask for it, do nothing."
+            ),
+            Self::ConfirmNewEmail { link, expires_at } => format!(
+                "Follow this link while signed in, to make this your account's address:\n\n{link}\n\nIt works once, until {expires_at}."
+            ),
+            Self::EmailChangeRequested { next } => {
+                format!("Your account's address is about to become {next}. {NOT_YOU}")
+            }
+            Self::EmailChanged { now } => format!("Your account's address is now {now}. {NOT_YOU}"),
+            Self::PasswordChanged => format!("Your password was changed. {NOT_YOU}"),
+            Self::PasswordReset => format!("Your password was replaced through a reset link, and all sessions have ended. {NOT_YOU}"),
+            Self::SecondFactorEnabled => format!("Signing in now asks for a code as well. {NOT_YOU}"),
+            Self::SecondFactorDisabled => format!("Signing in no longer asks for a code. {NOT_YOU}"),
+            Self::RecoveryCodeUsed { left } => format!("A recovery code was used; {left} are left. {NOT_YOU}"),
+            Self::RecoveryCodesReplaced => format!("New recovery codes were made; the earlier ones no longer work. {NOT_YOU}"),
+            Self::SecondFactorLocked => "Somebody who knows your password has typed wrong codes many times. Codes now have to wait. A recovery code still works. If this was not you, change your password.".to_owned(),
+            Self::PasswordLocked => "Somebody has typed wrong passwords for your account many times. Password sign-in now has to wait; a reset link still works, and ends the wait.".to_owned(),
+            Self::AccountSuspended => "Your account was suspended by the operator of the service. Ask its support for the reason.".to_owned(),
+            Self::AccountResumed => "Your account works again.".to_owned(),
+        }
+    }
+
+    /// The link, where the message has one.
+    #[must_use]
+    pub fn link(&self) -> Option<&str> {
+        match self {
+            Self::VerifyEmail { link, .. }
+            | Self::ResetPassword { link, .. }
+            | Self::ConfirmNewEmail { link, .. } => Some(link),
+            _ => None,
+        }
+    }
+}
+
+/// Links are secrets: `Debug` shows the kind alone.
+impl core::fmt::Debug for Message {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "Message({})", self.kind())
+    }
+}
