@@ -6,3 +6,5 @@ pub mod id;
 pub mod ports;
 pub mod secret;
 pub mod source;
+pub mod store;
+pub mod throttle;

@@ -1,0 +1,44 @@
+//! The traits. See [the parent](super) for what they promise.
+
+mod account;
+mod api;
+mod key;
+mod policy;
+mod workspace;
+
+use async_trait::async_trait;
+
+pub use account::{AccountReads, AccountStore};
+pub use api::{ChangeStream, Changes, KeyDirectory, Polled, Position, UsageSink};
+pub use key::{KeyReads, KeyStore, KeyUsage, OperationRow};
+pub use policy::{AuditLog, AuditReads, Outbox, PolicyReads, PolicyStore};
+pub use workspace::{WorkspaceReads, WorkspaceStore};
+
+use super::StoreError;
+
+type Stored<T> = Result<T, StoreError>;
+
+/// Where the dashboard door keeps everything.
+#[async_trait]
+pub trait Store: Send + Sync + 'static {
+    /// Begins a transaction.
+    async fn begin(&self) -> Result<Box<dyn Transaction>, StoreError>;
+
+    /// Begins reading at one moment.
+    async fn begin_read(&self) -> Result<Box<dyn Snapshot>, StoreError>;
+}
+
+/// The reading half: a snapshot of one moment.
+pub trait Snapshot: AccountReads + WorkspaceReads + KeyReads + PolicyReads + AuditReads + Send {}
+
+/// All of it or none. Dropping it rolls back.
+#[async_trait]
+pub trait Transaction:
+    Snapshot + AccountStore + WorkspaceStore + KeyStore + PolicyStore + AuditLog + Outbox + Send
+{
+    /// Makes everything visible at once.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] when nothing happened, [`StoreError::CommitUnknown`] when that cannot be known.
+    async fn commit(self: Box<Self>) -> Result<(), StoreError>;
+}

@@ -1,0 +1,77 @@
+//! What the API door stands on: it needs nothing else of a store.
+
+use core::sync::atomic::AtomicU64;
+use core::time::Duration;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use super::Stored;
+use crate::key::SecretId;
+use crate::store::record::{Change, Grant, UsageDelta};
+
+/// Resolves one secret to all that a verification needs.
+#[async_trait]
+pub trait KeyDirectory: Send + Sync + 'static {
+    /// The grant of the secret with this id, whatever state it is in; `None` when there is no such secret. It
+    /// reads at a moment after every [`ChangeStream::poll`] that was answered before it was called.
+    async fn resolve(&self, id: SecretId) -> Stored<Option<Grant>>;
+}
+
+/// Tells which verifications a commit may have altered.
+#[async_trait]
+pub trait ChangeStream: Send + Sync + 'static {
+    /// What was committed since a position; from the start on when there is none.
+    async fn poll(&self, since: Option<&Position>) -> Stored<Polled>;
+
+    /// For how long after it was *sent* a poll's answer may be trusted: the bound within which a change made by
+    /// another process takes effect here.
+    fn trust(&self) -> Duration;
+
+    /// Moves at every commit made through this process, after the commit took effect and before it returns, so
+    /// that a change made here takes effect here at once.
+    fn local_commits(&self) -> Arc<AtomicU64>;
+}
+
+/// How far a reader of changes has come. Its text is the adapter's own affair.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Position(String);
+
+/// The answer to one poll.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Polled {
+    /// Where to go on from.
+    pub position: Position,
+    /// What was committed since.
+    pub changes: Changes,
+}
+
+/// What was committed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Changes {
+    /// These, perhaps none.
+    These(Vec<Change>),
+    /// What changed cannot be told apart (the first poll, a gap, another database): forget everything.
+    Everything,
+}
+
+/// Takes usage counts.
+#[async_trait]
+pub trait UsageSink: Send + Sync + 'static {
+    /// Adds these counts, all or none.
+    async fn add_usage(&self, deltas: &[UsageDelta]) -> Stored<()>;
+}
+
+impl Position {
+    /// For adapters: a position by its text.
+    #[must_use]
+    pub fn new(text: String) -> Self {
+        Self(text)
+    }
+
+    /// For adapters: the text.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.0
+    }
+}

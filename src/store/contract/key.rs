@@ -1,0 +1,82 @@
+//! Keys and their secrets. All writes are guarded by the lock of the key's workspace.
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use super::Stored;
+use crate::id::{AccountId, KeyId, OperationId, ProjectId};
+use crate::key::SecretId;
+use crate::store::Locked;
+use crate::store::record::{Key, KeySecret, Workspace};
+
+/// What a key has done so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct KeyUsage {
+    /// Requests allowed.
+    pub allowed: u64,
+    /// Requests refused after the key was recognised.
+    pub refused: u64,
+    /// The latest request.
+    pub last_at: Option<Timestamp>,
+}
+
+/// An operation that was done under an id of the caller's choice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OperationRow {
+    /// Whose operation.
+    pub account: AccountId,
+    /// The id that the caller chose.
+    pub id: OperationId,
+    /// The key that it made or changed.
+    pub key: KeyId,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// Reading keys.
+#[async_trait]
+pub trait KeyReads: Send {
+    /// The key of this id, revoked or not.
+    async fn key(&mut self, id: KeyId) -> Stored<Option<Key>>;
+
+    /// The keys of a project, revoked ones included, in id order, from behind `after`, at most `limit`.
+    async fn keys_of_project(&mut self, project: ProjectId, after: Option<KeyId>, limit: u32) -> Stored<Vec<Key>>;
+
+    /// The secrets of a key, the earliest made first.
+    async fn secrets_of(&mut self, key: KeyId) -> Stored<Vec<KeySecret>>;
+
+    /// What a key has done, as far as nodes have flushed.
+    async fn usage_of(&mut self, key: KeyId) -> Stored<KeyUsage>;
+
+    /// The operation that the account did under this id.
+    async fn operation(&mut self, account: AccountId, id: OperationId) -> Stored<Option<OperationRow>>;
+
+    /// Whether any key was ever made in these projects' workspace by this account, and whether any of its
+    /// keys was ever used: the last two onboarding steps.
+    async fn first_steps(&mut self, account: AccountId) -> Stored<(bool, bool)>;
+}
+
+/// Writing keys.
+#[async_trait]
+pub trait KeyStore: KeyReads {
+    /// Adds a key of the locked workspace. Announces [`Change::Key`](crate::store::record::Change::Key).
+    async fn insert_key(&mut self, workspace: &Locked<Workspace>, key: &Key) -> Stored<()>;
+
+    /// Writes a key as it now is; `false` when it is not the workspace's. Announces
+    /// [`Change::Key`](crate::store::record::Change::Key).
+    async fn update_key(&mut self, workspace: &Locked<Workspace>, key: &Key) -> Stored<bool>;
+
+    /// Adds a secret to a key; `false` when its id is taken. Announces
+    /// [`Change::Key`](crate::store::record::Change::Key).
+    async fn insert_secret(&mut self, workspace: &Locked<Workspace>, secret: &KeySecret) -> Stored<bool>;
+
+    /// Sets when a secret ends; `false` when there is no such secret. Announces
+    /// [`Change::Key`](crate::store::record::Change::Key).
+    async fn end_secret(&mut self, workspace: &Locked<Workspace>, id: SecretId, ends_at: Timestamp) -> Stored<bool>;
+
+    /// Deletes a secret. Announces [`Change::Key`](crate::store::record::Change::Key).
+    async fn delete_secret(&mut self, workspace: &Locked<Workspace>, id: SecretId) -> Stored<bool>;
+
+    /// Records that an operation was done under an id; `false` when the account did one under it before.
+    async fn insert_operation(&mut self, operation: &OperationRow) -> Stored<bool>;
+}
