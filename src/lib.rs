@@ -3,7 +3,6 @@
 pub mod email;
 pub mod error;
 pub mod hashing;
-
 pub mod id;
 pub mod password;
 pub mod ports;
