@@ -2,7 +2,9 @@
 
 pub mod email;
 pub mod error;
+pub mod hashing;
 pub mod id;
+pub mod password;
 pub mod ports;
 pub mod secret;
 pub mod source;
