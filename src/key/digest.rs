@@ -120,7 +120,9 @@ mod tests {
     #[test]
     fn a_difference_in_any_bit_is_seen() {
         let digest = KeyDigest::from_bytes([0x5a; 32]);
-        assert!(digest.matches(&KeyDigest::from_bytes([0x5a; 32])) && digest == digest.clone());
+        assert!(
+            digest.matches(&KeyDigest::from_bytes([0x5a; 32])) && digest == KeyDigest::from_bytes([0x5a; 32])
+        );
         for bit in 0..256 {
             let mut bytes = [0x5a; 32];
             bytes[bit / 8] ^= 1 << (bit % 8);

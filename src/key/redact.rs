@@ -67,7 +67,7 @@ mod tests {
     }
 
     fn key(format: &KeyFormat, id: u64, secret: [u8; 32]) -> String {
-        let environment = format.environment(if id % 2 == 0 { "live" } else { "test" }).unwrap();
+        let environment = format.environment(if id.is_multiple_of(2) { "live" } else { "test" }).unwrap();
         format.mint(&environment, SecretId::from_bits(id), secret).unwrap().expose_secret().to_owned()
     }
 
