@@ -116,7 +116,7 @@ mod tests {
         assert_eq!(digest_of(&block_of(&message)).0, sha256(&[&message]));
     }
 
-    /// ATK-KEY-11 (what is compared; that `==` is this comparison is a matter of types)
+    /// Beside ATK-KEY-11: this proves what is compared, not in which time.
     #[test]
     fn a_difference_in_any_bit_is_seen() {
         let digest = KeyDigest::from_bytes([0x5a; 32]);
