@@ -4,6 +4,7 @@ pub mod email;
 pub mod error;
 pub mod hashing;
 pub mod id;
+pub mod key;
 pub mod password;
 pub mod ports;
 pub mod secret;
