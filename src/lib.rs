@@ -1,5 +1,6 @@
 //! portcullis
 
+pub mod access;
 pub mod email;
 pub mod error;
 pub mod hashing;
