@@ -186,7 +186,7 @@ fn a_code_lives_from_its_step_to_the_end_of_the_window() {
 /// ASVS-5.0-6.5.8: the pure half. The one time there is, is the one handed in beside the code.
 #[test]
 fn the_handed_in_time_alone_decides_which_code_is_right() {
-    for step in [999, 1_000, 1_001, 60_000_000] {
+    for step in [999_u64, 1_000, 1_001, 60_000_000] {
         let second = step.cast_signed() * 30;
         assert_eq!(verdict(step, second, None), Verdict::Accepted(Step(step)));
         assert_eq!(verdict(step, second + 3_600, None), Verdict::Wrong);
@@ -218,7 +218,7 @@ fn the_step_before_an_accepted_one_is_refused() {
 #[test]
 fn a_clock_set_back_reopens_no_step() {
     let used = Some(Step(1_000));
-    for step in 990..=1_000 {
+    for step in 990..=1_000_u64 {
         assert_eq!(verdict(step, step.cast_signed() * 30, used), Verdict::Replayed);
     }
     assert_eq!(verdict(1_001, 30_030, used), Verdict::Accepted(Step(1_001)));
