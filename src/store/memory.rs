@@ -15,8 +15,8 @@ mod state;
 mod workspace;
 
 use core::sync::atomic::{AtomicU64, Ordering};
-use core::{fmt, mem};
 use core::time::Duration;
+use core::{fmt, mem};
 use std::collections::VecDeque;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 

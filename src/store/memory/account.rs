@@ -1,5 +1,6 @@
 //! Accounts, what proves them, sessions, one-time tokens, and counters.
 
+use core::cmp::Reverse;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -47,7 +48,11 @@ impl<W: Send> AccountReads for View<W> {
         Ok(copy(self.read().factors.get(&account)))
     }
 
-    async fn recovery_code(&mut self, account: AccountId, locator: Locator) -> Stored<Option<RecoveryCodeRow>> {
+    async fn recovery_code(
+        &mut self,
+        account: AccountId,
+        locator: Locator,
+    ) -> Stored<Option<RecoveryCodeRow>> {
         let state = self.read();
         let mut codes = state.recovery_codes_of.of(account).filter_map(|id| state.recovery_codes.get(&id));
         Ok(copy(codes.find(|code| code.locator == locator)))
@@ -70,7 +75,7 @@ impl<W: Send> AccountReads for View<W> {
         let state = self.read();
         let ids = state.sessions_of.of(account);
         let mut sessions: Vec<_> = ids.filter_map(|id| copy(state.sessions.get(&id))).collect();
-        sessions.sort_by(|a, b| (b.created_at, b.id).cmp(&(a.created_at, a.id)));
+        sessions.sort_by_key(|session| Reverse((session.created_at, session.id)));
         Ok(sessions)
     }
 
@@ -134,7 +139,11 @@ impl AccountStore for View<Writer> {
         Ok(count(sign_ups.into_iter().filter(|(_, id)| self.write().drop_sign_up(*id)).count()))
     }
 
-    async fn put_totp_enrolment(&mut self, account: &Locked<Account>, enrolment: &TotpEnrolment) -> Stored<()> {
+    async fn put_totp_enrolment(
+        &mut self,
+        account: &Locked<Account>,
+        enrolment: &TotpEnrolment,
+    ) -> Stored<()> {
         must(enrolment.account == account.id, "an enrolment of an account that is not locked")?;
         self.write().put_enrolment(enrolment);
         Ok(())
@@ -164,7 +173,11 @@ impl AccountStore for View<Writer> {
         Ok(true)
     }
 
-    async fn replace_recovery_codes(&mut self, account: &Locked<Account>, codes: &[RecoveryCodeRow]) -> Stored<()> {
+    async fn replace_recovery_codes(
+        &mut self,
+        account: &Locked<Account>,
+        codes: &[RecoveryCodeRow],
+    ) -> Stored<()> {
         must(codes.iter().all(|code| code.account == account.id), "a code of an account that is not locked")?;
         let is_free = |code: &RecoveryCodeRow| {
             self.read().recovery_codes.get(&code.id).is_none_or(|present| present.account == account.id)
@@ -210,7 +223,12 @@ impl AccountStore for View<Writer> {
         Ok(true)
     }
 
-    async fn touch_session(&mut self, id: SessionId, seen_at: Timestamp, idle_until: Timestamp) -> Stored<bool> {
+    async fn touch_session(
+        &mut self,
+        id: SessionId,
+        seen_at: Timestamp,
+        idle_until: Timestamp,
+    ) -> Stored<bool> {
         let Some(session) = copy(self.read().sessions.get(&id)) else { return Ok(false) };
         self.write().put_session(&Session { seen_at, idle_until, ..session });
         Ok(true)
@@ -221,7 +239,11 @@ impl AccountStore for View<Writer> {
         Ok(owned && self.write().drop_session(id))
     }
 
-    async fn delete_sessions_of(&mut self, account: &Locked<Account>, except: Option<SessionId>) -> Stored<u32> {
+    async fn delete_sessions_of(
+        &mut self,
+        account: &Locked<Account>,
+        except: Option<SessionId>,
+    ) -> Stored<u32> {
         let ids: Vec<_> = self.read().sessions_of.of(account.id).filter(|id| Some(*id) != except).collect();
         Ok(count(ids.into_iter().filter(|id| self.write().drop_session(*id)).count()))
     }

@@ -19,7 +19,8 @@ impl KeyDirectory for MemoryStore {
         let state = self.shared.present().state.clone();
         let Some(secret) = state.secrets.get(&id) else { return Ok(None) };
         let key = state.keys.get(&secret.key).ok_or(StoreError::Corrupt { what: "secrets.key" })?;
-        let workspace = state.workspaces.get(&key.workspace).ok_or(StoreError::Corrupt { what: "keys.workspace" })?;
+        let workspace =
+            state.workspaces.get(&key.workspace).ok_or(StoreError::Corrupt { what: "keys.workspace" })?;
         let project = state.projects.get(&key.project).ok_or(StoreError::Corrupt { what: "keys.project" })?;
         Ok(Some(Grant {
             key: Key::clone(key),
@@ -80,7 +81,8 @@ impl UsageSink for MemoryStore {
 fn owner_of(state: &State, key: &Key) -> Option<OwnerStanding> {
     let KeyKind::Personal(account) = key.kind else { return None };
     let membership = state.memberships.get(&(key.workspace, account))?;
-    let project_role = state.project_memberships.get(&(key.project, account)).map(|membership| membership.role);
+    let project_role =
+        state.project_memberships.get(&(key.project, account)).map(|membership| membership.role);
     let in_project = match project_role {
         Some(ProjectRole::Is(role)) => Some(role),
         Some(ProjectRole::None) | None => None,
@@ -88,7 +90,9 @@ fn owner_of(state: &State, key: &Key) -> Option<OwnerStanding> {
     let mut definitions: Vec<RoleDefinition> = Vec::new();
     for role in [Some(membership.role), in_project].into_iter().flatten() {
         let Role::Custom(id) = role else { continue };
-        if let Some(definition) = state.roles.get(&(key.workspace, id)).filter(|_| definitions.iter().all(|d| d.id != id)) {
+        if let Some(definition) =
+            state.roles.get(&(key.workspace, id)).filter(|_| definitions.iter().all(|d| d.id != id))
+        {
             definitions.push(RoleDefinition::clone(definition));
         }
     }

@@ -15,7 +15,12 @@ impl<W: Send> KeyReads for View<W> {
         Ok(copy(self.read().keys.get(&id)))
     }
 
-    async fn keys_of_project(&mut self, project: ProjectId, after: Option<KeyId>, limit: u32) -> Stored<Vec<Key>> {
+    async fn keys_of_project(
+        &mut self,
+        project: ProjectId,
+        after: Option<KeyId>,
+        limit: u32,
+    ) -> Stored<Vec<Key>> {
         let state = self.read();
         let ids = state.keys_of.behind(project, after).take(at_most(limit));
         Ok(ids.filter_map(|id| copy(state.keys.get(&id))).collect())
@@ -49,7 +54,10 @@ impl KeyStore for View<Writer> {
         must(key.workspace == workspace.id, "a key of a workspace that is not locked")?;
         let state = self.read();
         let project = state.projects.get(&key.project);
-        must(project.is_some_and(|project| project.workspace == workspace.id), "a project of another workspace")?;
+        must(
+            project.is_some_and(|project| project.workspace == workspace.id),
+            "a project of another workspace",
+        )?;
         must(!state.keys.contains_key(&key.id), "another key has this id")?;
         self.write().put_key(key);
         self.announce(Change::Key(key.id));
@@ -57,7 +65,8 @@ impl KeyStore for View<Writer> {
     }
 
     async fn update_key(&mut self, workspace: &Locked<Workspace>, key: &Key) -> Stored<bool> {
-        let Some(present) = self.read().keys.get(&key.id).filter(|present| present.workspace == workspace.id) else {
+        let Some(present) = self.read().keys.get(&key.id).filter(|present| present.workspace == workspace.id)
+        else {
             return Ok(false);
         };
         let stays = present.workspace == key.workspace && present.project == key.project;
@@ -78,7 +87,12 @@ impl KeyStore for View<Writer> {
         Ok(true)
     }
 
-    async fn end_secret(&mut self, workspace: &Locked<Workspace>, id: SecretId, ends_at: Timestamp) -> Stored<bool> {
+    async fn end_secret(
+        &mut self,
+        workspace: &Locked<Workspace>,
+        id: SecretId,
+        ends_at: Timestamp,
+    ) -> Stored<bool> {
         let Some(secret) = self.secret_of(workspace, id) else { return Ok(false) };
         self.announce(Change::Key(secret.key));
         self.write().put_secret(&KeySecret { ends_at: Some(ends_at), ..secret });

@@ -26,7 +26,8 @@ impl<W: Send> PolicyReads for View<W> {
         let of_roles = state.roles.values().flat_map(|role| role.scopes.iter());
         let live_keys = state.keys.values().filter(|key| key.revoked_at.is_none());
         let of_keys = live_keys.flat_map(|key| key.scopes.iter());
-        let of_ceilings = state.workspaces.values().flat_map(|workspace| workspace.service_ceiling.iter().flatten());
+        let of_ceilings =
+            state.workspaces.values().flat_map(|workspace| workspace.service_ceiling.iter().flatten());
         Ok((permissions, of_roles.chain(of_keys).chain(of_ceilings).cloned().collect()))
     }
 }
@@ -104,7 +105,12 @@ impl Outbox for View<Writer> {
         Ok(())
     }
 
-    async fn claim_mail(&mut self, now: Timestamp, again_at: Timestamp, limit: u32) -> Stored<Vec<OutboxRow>> {
+    async fn claim_mail(
+        &mut self,
+        now: Timestamp,
+        again_at: Timestamp,
+        limit: u32,
+    ) -> Stored<Vec<OutboxRow>> {
         let due = self.read().mails_due.until(now, at_most(limit));
         let mut claimed = Vec::with_capacity(due.len());
         for id in due {

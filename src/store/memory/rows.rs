@@ -9,8 +9,8 @@ use crate::id::{AccountId, EntryId, ProjectId, SessionId, SignUpId, WorkspaceId}
 use crate::key::SecretId;
 use crate::secret::TokenDigest;
 use crate::store::record::{
-    Account, Entry, Key, KeySecret, Membership, OneTimeToken, OutboxRow, Project, ProjectMembership, Session, SignUp,
-    TotpEnrolment, Workspace,
+    Account, Entry, Key, KeySecret, Membership, OneTimeToken, OutboxRow, Project, ProjectMembership, Session,
+    SignUp, TotpEnrolment, Workspace,
 };
 use crate::throttle::{Counter, CounterKey};
 
@@ -206,3 +206,6 @@ impl State {
         self.mails_due.add(mail.due_at, mail.id);
     }
 }
+
+#[cfg(test)]
+mod tests;

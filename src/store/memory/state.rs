@@ -8,14 +8,14 @@ use uuid::Uuid;
 
 use crate::access::RoleDefinition;
 use crate::id::{
-    AccountId, AuditId, EntryId, Id, KeyId, MailId, OperationId, ProjectId, RecoveryCodeId, RoleId, SessionId, SignUpId,
-    WorkspaceId,
+    AccountId, AuditId, EntryId, Id, KeyId, MailId, OperationId, ProjectId, RecoveryCodeId, RoleId,
+    SessionId, SignUpId, WorkspaceId,
 };
 use crate::key::SecretId;
 use crate::secret::TokenDigest;
 use crate::store::record::{
-    Account, AuditEntry, Entry, Key, KeySecret, Membership, OneTimeToken, OutboxRow, Project, ProjectMembership,
-    RecoveryCodeRow, Session, SignUp, TokenKind, TotpEnrolment, TotpFactor, Workspace,
+    Account, AuditEntry, Entry, Key, KeySecret, Membership, OneTimeToken, OutboxRow, Project,
+    ProjectMembership, RecoveryCodeRow, Session, SignUp, TokenKind, TotpEnrolment, TotpFactor, Workspace,
 };
 use crate::store::{KeyUsage, OperationRow};
 use crate::throttle::{Counter, CounterKey};
@@ -30,6 +30,15 @@ macro_rules! tables {
         #[derive(Clone, Default)]
         pub(super) struct State {
             $($(#[$doc])* pub(super) $name: $type,)*
+        }
+
+        #[cfg(test)]
+        impl State {
+            /// The tables and indexes that hold anything.
+            pub(super) fn filled(&self) -> Vec<&'static str> {
+                let all = [$((stringify!($name), self.$name.is_empty()),)*];
+                all.into_iter().filter(|(_, empty)| !empty).map(|(name, _)| name).collect()
+            }
         }
 
         #[cfg(feature = "conformance")]
@@ -153,6 +162,11 @@ impl<A: Ord + Clone, B: Ends> Index<A, B> {
 
     pub(super) fn is_empty_of(&self, a: A) -> bool {
         self.of(a).next().is_none()
+    }
+
+    #[cfg(test)]
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     #[cfg(feature = "conformance")]

@@ -15,7 +15,8 @@ impl<W: Send> WorkspaceReads for View<W> {
 
     async fn workspaces_of(&mut self, account: AccountId) -> Stored<Vec<(Workspace, Membership)>> {
         let state = self.read();
-        let both = |id| Some((copy(state.workspaces.get(&id))?, copy(state.memberships.get(&(id, account)))?));
+        let both =
+            |id| Some((copy(state.workspaces.get(&id))?, copy(state.memberships.get(&(id, account)))?));
         let mut found: Vec<_> = state.workspaces_of.of(account).filter_map(both).collect();
         found.sort_by_key(|(workspace, membership)| (membership.since, workspace.id));
         Ok(found)
@@ -136,7 +137,10 @@ impl WorkspaceStore for View<Writer> {
     ) -> Stored<()> {
         must(membership.workspace == workspace.id, "a project role of a workspace that is not locked")?;
         let project = self.read().projects.get(&membership.project);
-        must(project.is_some_and(|project| project.workspace == workspace.id), "a project of another workspace")?;
+        must(
+            project.is_some_and(|project| project.workspace == workspace.id),
+            "a project of another workspace",
+        )?;
         let member = self.read().memberships.contains_key(&(workspace.id, membership.account));
         must(member, "a project role of someone who is no member of the workspace")?;
         self.write().put_project_membership(membership);
@@ -167,7 +171,10 @@ impl WorkspaceStore for View<Writer> {
         }
         must(!state.entries.contains_key(&entry.id), "another entry has this id")?;
         let session = state.sessions.get(&entry.session);
-        must(session.is_some_and(|session| session.account == entry.account), "no such session of the account")?;
+        must(
+            session.is_some_and(|session| session.account == entry.account),
+            "no such session of the account",
+        )?;
         self.write().put_entry(entry);
         Ok(true)
     }
