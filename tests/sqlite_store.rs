@@ -405,7 +405,25 @@ async fn a_transaction_dropped_without_commit_leaves_nothing() {
         assert!(read.workspace(id(1)).await.unwrap().is_none());
         assert_eq!(store.poll(Some(&start)).await.unwrap().changes, Changes::These(vec![]));
     }
+    // Nor does it hold the lock of the file.
+    let other = place.open_with(quick().patience(Duration::from_millis(200)));
+    add_account(&other, 1).await;
+}
+
+#[tokio::test]
+async fn a_dropped_snapshot_lets_the_log_be_emptied() {
+    let place = Place::new();
+    let store = place.open();
     add_account(&store, 1).await;
+    let other = place.raw();
+    let busy =
+        || -> i64 { other.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0)).unwrap() };
+    let held = reader(&store).await;
+    other.busy_timeout(Duration::ZERO).unwrap();
+    assert_eq!(busy(), 1, "a snapshot keeps what it sees");
+    drop(held);
+    store.poll(None).await.unwrap();
+    assert_eq!(busy(), 0);
 }
 
 /// ATK-SQL-04
