@@ -122,6 +122,7 @@ fn key(workspace: WorkspaceId, project: ProjectId, number: u128, owner: AccountI
         allowlist: None,
         rate_limit: None,
         suspended: None,
+        suspended_by_operator: None,
         revoked_at: None,
         created_by: owner,
         created_at: at(0),
