@@ -573,6 +573,7 @@ async fn round_trip(store: &SqliteStore, number: u128, text: &str) {
     let key = Key {
         name: named,
         environment: text.to_owned(),
+        suspended_by_operator: Some(Suspension { since: at(2), reason: format!("{text}2") }),
         suspended,
         ..key(workspace.id, project.id, number, account.id)
     };

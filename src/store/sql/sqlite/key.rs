@@ -62,7 +62,7 @@ impl KeyStore for Open<Writing> {
     async fn insert_key(&mut self, workspace: &Locked<Workspace>, key: &Key) -> Stored<()> {
         must(key.workspace == workspace.id, "a key of a workspace that is not locked")?;
         let (since, reason) = suspension(key.suspended.as_ref());
-        let (held_since, held_reason) = suspension(key.suspended_by_operator.as_ref());
+        let (operator_since, operator_reason) = suspension(key.suspended_by_operator.as_ref());
         let parameters = params![
             id(key.id),
             id(key.workspace),
@@ -77,8 +77,8 @@ impl KeyStore for Open<Writing> {
             opt_json(key.rate_limit.as_ref())?,
             since,
             reason,
-            held_since,
-            held_reason,
+            operator_since,
+            operator_reason,
             opt_time(key.revoked_at),
             id(key.created_by),
             time(key.created_at),
@@ -89,7 +89,7 @@ impl KeyStore for Open<Writing> {
 
     async fn update_key(&mut self, workspace: &Locked<Workspace>, key: &Key) -> Stored<bool> {
         let (since, reason) = suspension(key.suspended.as_ref());
-        let (held_since, held_reason) = suspension(key.suspended_by_operator.as_ref());
+        let (operator_since, operator_reason) = suspension(key.suspended_by_operator.as_ref());
         let parameters = params![
             key.kind.name(),
             id(key.kind.account()),
@@ -101,8 +101,8 @@ impl KeyStore for Open<Writing> {
             opt_json(key.rate_limit.as_ref())?,
             since,
             reason,
-            held_since,
-            held_reason,
+            operator_since,
+            operator_reason,
             opt_time(key.revoked_at),
             id(key.id),
             id(workspace.id),

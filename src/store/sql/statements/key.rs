@@ -20,8 +20,8 @@ statements! {
     UPDATE_KEY =
         "UPDATE {p}keys SET kind = $1, holder = $2, name = $3, environment = $4, scopes = $5, \
          expires_at = $6, allowlist = $7, rate_limit = $8, suspended_at = $9, suspended_reason = $10, \
-         operator_suspended_at = $11, operator_suspended_reason = $12, \
-         revoked_at = $13 WHERE id = $14 AND workspace = $15 AND project = $16";
+         operator_suspended_at = $11, operator_suspended_reason = $12, revoked_at = $13 \
+         WHERE id = $14 AND workspace = $15 AND project = $16";
 
     SECRETS_OF =
         "SELECT id, key, digest, shown_to, created_at, ends_at FROM {p}secrets WHERE key = $1 \

@@ -187,8 +187,8 @@ CREATE TABLE {p}keys (
     created_by BLOB NOT NULL CHECK (length(created_by) = 16),
     created_at INTEGER NOT NULL,
     FOREIGN KEY (workspace, project) REFERENCES {p}projects (workspace, id) ON DELETE CASCADE,
-    CHECK ((suspended_at IS NULL) = (suspended_reason IS NULL)),
-    CHECK ((operator_suspended_at IS NULL) = (operator_suspended_reason IS NULL))
+    CHECK ((operator_suspended_at IS NULL) = (operator_suspended_reason IS NULL)),
+    CHECK ((suspended_at IS NULL) = (suspended_reason IS NULL))
 ) STRICT;
 CREATE INDEX {p}keys_project ON {p}keys (project, id);
 CREATE INDEX {p}keys_workspace ON {p}keys (workspace, project);
