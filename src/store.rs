@@ -38,9 +38,9 @@ pub mod record;
 mod within;
 
 pub use contract::{
-    AccountReads, AccountStore, AuditLog, AuditReads, ChangeStream, Changes, KeyDirectory, KeyReads, KeyStore, KeyUsage,
-    OperationRow, Outbox, PolicyReads, PolicyStore, Polled, Position, Snapshot, Store, Transaction, UsageSink,
-    WorkspaceReads, WorkspaceStore,
+    AccountReads, AccountStore, AuditLog, AuditReads, ChangeStream, Changes, KeyDirectory, KeyReads,
+    KeyStore, KeyUsage, OperationRow, Outbox, PolicyReads, PolicyStore, Polled, Position, Snapshot, Store,
+    Transaction, UsageSink, WorkspaceReads, WorkspaceStore,
 };
 pub use error::{StoreError, StoreFailure};
 pub use locked::Locked;
