@@ -110,7 +110,10 @@ impl Check {
 
 impl fmt::Debug for Check {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Check").field("name", &self.name).field("promise", &self.promise).finish_non_exhaustive()
+        f.debug_struct("Check")
+            .field("name", &self.name)
+            .field("promise", &self.promise)
+            .finish_non_exhaustive()
     }
 }
 

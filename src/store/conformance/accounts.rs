@@ -2,8 +2,8 @@
 
 use super::flaw::{Flaw, no, none, same, there, yes};
 use super::sample::{
-    Seed, account, add_account, at, digest, email, enrolment, factor, full_account, id, locator, lock_account,
-    password, hash, sign_up, suspension,
+    Seed, account, add_account, at, digest, email, enrolment, factor, full_account, hash, id, locator,
+    lock_account, password, sign_up, suspension,
 };
 use super::{Fresh, look, transact};
 use crate::id::{AccountId, RecoveryCodeId, SignUpId};
@@ -23,10 +23,14 @@ pub(super) async fn accounts_read_back_as_written(fresh: &Fresh) -> Result<(), F
         same("account", &read.account(full.id).await?, &Some(full.clone()))?;
         none("account of an unknown id", read.account(id(3)).await?)?;
         let lower = email("person.2@example.com")?;
-        let found = there("account_by_email compares in canonical form", read.account_by_email(&lower).await?)?;
+        let found =
+            there("account_by_email compares in canonical form", read.account_by_email(&lower).await?)?;
         same("account_by_email", &found, &full)?;
         same("an address is kept as it was written", &found.email.as_written(), &full.email.as_written())?;
-        none("account_by_email of another address", read.account_by_email(&email("person.3@example.com")?).await?)?;
+        none(
+            "account_by_email of another address",
+            read.account_by_email(&email("person.3@example.com")?).await?,
+        )?;
     });
     Ok(())
 }
@@ -47,7 +51,10 @@ pub(super) async fn an_account_is_updated_in_every_field_both_ways(fresh: &Fresh
             let before = locked.before().clone();
             *locked = target.clone();
             same("Locked::before stays", locked.before(), &before)?;
-            yes("update_account, its own address in another case included", tx.update_account(&locked).await?)?;
+            yes(
+                "update_account, its own address in another case included",
+                tx.update_account(&locked).await?,
+            )?;
         })?;
         let found = look!(backend, |read| read.account(target.id).await?);
         same("update_account writes every field", &found, &Some(target.clone()))?;
@@ -212,7 +219,11 @@ pub(super) async fn recovery_codes_are_replaced_together_and_deleted_once(fresh:
         let (aa, bb) = (locator("AA")?, locator("BB")?);
         same("count_recovery_codes", &read.count_recovery_codes(account).await?, &2)?;
         same("recovery_code", &read.recovery_code(account, aa).await?, &new.first().cloned())?;
-        same("recovery_code of another account", &read.recovery_code(other, aa).await?, &others.first().cloned())?;
+        same(
+            "recovery_code of another account",
+            &read.recovery_code(other, aa).await?,
+            &others.first().cloned(),
+        )?;
         none("a replaced code is gone", read.recovery_code(account, bb).await?)?;
     });
     transact!(backend, |tx| {
@@ -263,12 +274,13 @@ pub(super) async fn counters_are_locked_whether_they_exist_or_not(fresh: &Fresh)
 pub(super) async fn times_keep_their_microseconds_at_both_ends(fresh: &Fresh) -> Result<(), Flaw> {
     let backend = fresh.backend().await;
     let mut sample = account(1)?;
-    let moment = |micros| jiff::Timestamp::from_microsecond(micros).map_err(|_| Flaw::Sample { what: "moment" });
+    let moment =
+        |micros| jiff::Timestamp::from_microsecond(micros).map_err(|_| Flaw::Sample { what: "moment" });
     sample.created_at = moment(-2_177_452_799_999_999)?; // 1901
     sample.email_verified_at = moment(-1)?;
     sample.signed_in_at = Some(moment(221_845_392_000_000_001)?); // the year 9000
     sample.password = password(1, false)?;
-    sample.status = suspension("x").map_or(AccountStatus::Active, AccountStatus::Suspended);
+    sample.status = AccountStatus::Suspended(suspension("x"));
     transact!(backend, |tx| add_account(&mut *tx, &sample).await?)?;
     let found = look!(backend, |read| read.account(sample.id).await?);
     same("times are kept to the microsecond", &found, &Some(sample))

@@ -11,7 +11,9 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::flaw::{Flaw, none, same, there, yes};
-use super::sample::{Seed, at, full_account, id, key, lock_account, lock_workspace, membership, role, secret};
+use super::sample::{
+    Seed, at, full_account, id, key, lock_account, lock_workspace, membership, role, secret,
+};
 use super::storm::all_of;
 use super::{Backend, Fresh, look, transact};
 use crate::access::{ProjectRole, Role};
@@ -74,7 +76,7 @@ const ALL: &[Announcing] = announcing! {
     "delete_secret" => of_key, |tx, seed, locked|
         yes("delete_secret", tx.delete_secret(&locked, secret(1, id(1)).id).await?)?;
     "update_workspace" => of_workspace, |tx, seed, locked| {
-        locked.name = "Other".to_owned();
+        "Other".clone_into(&mut locked.name);
         tx.update_workspace(&locked).await?;
     };
     "put_role" => of_workspace, |tx, seed, locked| tx.put_role(&locked, &role(1, &[], &[])?).await?;
@@ -119,7 +121,11 @@ async fn announces(backend: &dyn Backend, seed: &Seed, row: &Announcing) -> Resu
     let mut tx = backend.begin().await?;
     (row.write)(&mut *tx, seed).await?;
     let (quiet, _) = since(backend, &before).await?;
-    same("nothing is announced before the commit", &(row.name, quiet), &(row.name, Changes::These(Vec::new())))?;
+    same(
+        "nothing is announced before the commit",
+        &(row.name, quiet),
+        &(row.name, Changes::These(Vec::new())),
+    )?;
     drop(tx);
     let (quiet, _) = since(backend, &before).await?;
     same("nothing is announced by a rollback", &(row.name, quiet), &(row.name, Changes::These(Vec::new())))?;
@@ -133,12 +139,18 @@ async fn announces(backend: &dyn Backend, seed: &Seed, row: &Announcing) -> Resu
         return same(rule, &(row.name, told), &(row.name, Changes::These([change].to_vec())));
     }
     let (again, _) = since(backend, &before).await?;
-    same("so does a second reader at the same position", &(row.name, tells(&again, change)), &(row.name, true))?;
+    same(
+        "so does a second reader at the same position",
+        &(row.name, tells(&again, change)),
+        &(row.name, true),
+    )?;
     let (quiet, _) = since(backend, &after).await?;
     same("a poll from behind it answers nothing", &(row.name, quiet), &(row.name, Changes::These(Vec::new())))
 }
 
-pub(super) async fn every_write_that_can_alter_a_verification_announces_it(fresh: &Fresh) -> Result<(), Flaw> {
+pub(super) async fn every_write_that_can_alter_a_verification_announces_it(
+    fresh: &Fresh,
+) -> Result<(), Flaw> {
     let backend = fresh.backend().await;
     let seed = Seed::sow(&*backend).await?;
     for row in ALL {
@@ -182,7 +194,11 @@ pub(super) async fn a_position_of_another_store_answers_everything(fresh: &Fresh
         transact!(other, |tx| (row.write)(&mut *tx, &there).await?)?;
     }
     let foreign = position(&*other).await?;
-    for position in [foreign, Position::new(String::new()), Position::new("\u{1f512} no position of any store".to_owned())] {
+    for position in [
+        foreign,
+        Position::new(String::new()),
+        Position::new("\u{1f512} no position of any store".to_owned()),
+    ] {
         let (told, own) = since(&*backend, &position).await?;
         same("a foreign position answers Everything", &(&position, told), &(&position, Changes::Everything))?;
         transact!(backend, |tx| (row.write)(&mut *tx, &seed).await?)?;
@@ -190,7 +206,10 @@ pub(super) async fn a_position_of_another_store_answers_everything(fresh: &Fresh
         yes("and leads to a position of its own", tells(&told, Change::Workspace(seed.workspace.id)))?;
     }
     let first = backend.poll(None).await?.changes;
-    yes("the first poll answers all that was ever committed", tells(&first, Change::Workspace(seed.workspace.id)))
+    yes(
+        "the first poll answers all that was ever committed",
+        tells(&first, Change::Workspace(seed.workspace.id)),
+    )
 }
 
 fn there_row(name: &str) -> Result<&'static Announcing, Flaw> {
@@ -232,12 +251,12 @@ pub(super) async fn no_change_is_missed_beside_a_slow_writer(fresh: &Fresh) -> R
     let before = position(&*backend).await?;
     let mut slow = backend.begin().await?;
     let mut locked = lock_workspace(&mut *slow, seed.workspace.id).await?;
-    locked.name = "Slow".to_owned();
+    "Slow".clone_into(&mut locked.name);
     slow.update_workspace(&locked).await?;
     let quick = async {
         transact!(backend, |tx| {
             let mut locked = lock_workspace(&mut *tx, elsewhere.id).await?;
-            locked.name = "Quick".to_owned();
+            "Quick".clone_into(&mut locked.name);
             tx.update_workspace(&locked).await?;
         })
     };
@@ -292,6 +311,7 @@ pub(super) async fn a_poller_beside_200_writers_misses_no_change(fresh: &Fresh) 
     for written in writers.await?? {
         written?;
     }
-    let missed = (0..200_u64).map(|number| Change::Key(id(100 + number))).find(|change| !told.contains(change));
+    let missed =
+        (0..200_u64).map(|number| Change::Key(id(100 + number))).find(|change| !told.contains(change));
     none("a change that no poll told", missed)
 }

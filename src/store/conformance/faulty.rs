@@ -27,9 +27,9 @@ use crate::store::record::{
     Workspace,
 };
 use crate::store::{
-    AccountReads, AccountStore, AuditLog, AuditReads, ChangeStream, KeyDirectory, KeyReads, KeyStore, KeyUsage,
-    Locked, OperationRow, Outbox, PolicyReads, PolicyStore, Polled, Position, Snapshot, Store, StoreError,
-    Transaction, UsageSink, WorkspaceReads, WorkspaceStore,
+    AccountReads, AccountStore, AuditLog, AuditReads, ChangeStream, KeyDirectory, KeyReads, KeyStore,
+    KeyUsage, Locked, OperationRow, Outbox, PolicyReads, PolicyStore, Polled, Position, Snapshot, Store,
+    StoreError, Transaction, UsageSink, WorkspaceReads, WorkspaceStore,
 };
 use crate::throttle::{Counter, CounterKey};
 use crate::totp::Step;

@@ -113,7 +113,11 @@ impl fmt::Display for Promise {
 }
 
 /// The answer is the one promised.
-pub(super) fn same<T: PartialEq + fmt::Debug>(rule: &'static str, found: &T, expected: &T) -> Result<(), Flaw> {
+pub(super) fn same<T: PartialEq + fmt::Debug>(
+    rule: &'static str,
+    found: &T,
+    expected: &T,
+) -> Result<(), Flaw> {
     if found == expected {
         return Ok(());
     }

@@ -2,7 +2,7 @@
 
 use super::flaw::{Flaw, no, none, same, there, yes};
 use super::sample::{
-    Seed, at, digest, full_key, id, key, lock_account, lock_workspace, membership, project_id, rate_limit, role,
+    Seed, at, full_key, id, key, lock_account, lock_workspace, membership, project_id, rate_limit, role,
     scopes, secret, suspension,
 };
 use super::{Fresh, look, transact};
@@ -17,7 +17,7 @@ use crate::store::{KeyUsage, OperationRow};
 pub(super) async fn keys_read_back_as_written(fresh: &Fresh) -> Result<(), Flaw> {
     let backend = fresh.backend().await;
     let seed = Seed::sow(&*backend).await?;
-    let (elsewhere, _) = Seed::sow_workspace(&*backend, 2).await?;
+    let (elsewhere, project) = Seed::sow_workspace(&*backend, 2).await?;
     let (bare, full) = (key(1, &seed)?, full_key(2, &seed)?);
     transact!(backend, |tx| {
         let locked = lock_workspace(&mut *tx, seed.workspace.id).await?;
@@ -35,7 +35,9 @@ pub(super) async fn keys_read_back_as_written(fresh: &Fresh) -> Result<(), Flaw>
     transact!(backend, |tx| {
         let locked = lock_workspace(&mut *tx, seed.workspace.id).await?;
         let other = lock_workspace(&mut *tx, elsewhere.id).await?;
-        no("update_key of another workspace's", tx.update_key(&other, &filled).await?)?;
+        // Whatever the record says of itself, the stored one is another workspace's.
+        let forged = Key { workspace: elsewhere.id, project: project.id, ..filled.clone() };
+        no("update_key of another workspace's", tx.update_key(&other, &forged).await?)?;
         same("which changes nothing", &tx.key(bare.id).await?, &Some(bare.clone()))?;
         for expected in [&filled, &emptied] {
             let expected = Key { created_by: before(expected, &bare, &full).created_by, ..expected.clone() };
@@ -64,7 +66,8 @@ pub(super) async fn keys_of_a_project_come_in_pages_in_id_order(fresh: &Fresh) -
             tx.insert_key(&locked, &made).await?;
         }
         let other = lock_workspace(&mut *tx, elsewhere.id).await?;
-        tx.insert_key(&other, &Key { workspace: elsewhere.id, project: project.id, ..key(6, &seed)? }).await?;
+        tx.insert_key(&other, &Key { workspace: elsewhere.id, project: project.id, ..key(6, &seed)? })
+            .await?;
     })?;
     let expected: Vec<KeyId> = [id(1), id(2), id(3), id(4), id(5), last].to_vec();
     look!(backend, |read| {
@@ -94,7 +97,8 @@ pub(super) async fn a_secrets_id_is_unique_everywhere(fresh: &Fresh) -> Result<(
         tx.insert_key(&locked, &key(1, &seed)?).await?;
         tx.insert_key(&locked, &key(2, &seed)?).await?;
         let other = lock_workspace(&mut *tx, elsewhere.id).await?;
-        tx.insert_key(&other, &Key { workspace: elsewhere.id, project: project.id, ..key(3, &seed)? }).await?;
+        tx.insert_key(&other, &Key { workspace: elsewhere.id, project: project.id, ..key(3, &seed)? })
+            .await?;
         yes("insert_secret", tx.insert_secret(&locked, &first).await?)?;
         no("insert_secret with the id of its own key's secret", tx.insert_secret(&locked, &first).await?)?;
         no("insert_secret with the id of another key's secret", tx.insert_secret(&locked, &impostor).await?)?;
@@ -129,7 +133,11 @@ pub(super) async fn secrets_end_and_go(fresh: &Fresh) -> Result<(), Flaw> {
         no("end_secret of an unknown id", tx.end_secret(&locked, SecretId::from_bits(77), at(900)).await?)?;
         no("delete_secret of an unknown id", tx.delete_secret(&locked, SecretId::from_bits(77)).await?)?;
         yes("end_secret", tx.end_secret(&locked, earlier.id, at(900)).await?)?;
-        same("end_secret sets the end", &tx.secrets_of(id(1)).await?, &[ended.clone(), later.clone()].to_vec())?;
+        same(
+            "end_secret sets the end",
+            &tx.secrets_of(id(1)).await?,
+            &[ended.clone(), later.clone()].to_vec(),
+        )?;
         yes("delete_secret", tx.delete_secret(&locked, later.id).await?)?;
         no("delete_secret a second time", tx.delete_secret(&locked, later.id).await?)?;
     })?;
@@ -146,25 +154,41 @@ pub(super) async fn usage_adds_up(fresh: &Fresh) -> Result<(), Flaw> {
         tx.insert_key(&locked, &key(1, &seed)?).await?;
         tx.insert_key(&locked, &key(2, &seed)?).await?;
     })?;
-    same("usage_of an unused key", &look!(backend, |read| read.usage_of(id(1)).await?), &KeyUsage::default())?;
+    same(
+        "usage_of an unused key",
+        &look!(backend, |read| read.usage_of(id(1)).await?),
+        &KeyUsage::default(),
+    )?;
     let names = scopes(&["files.write", "models.read"])?;
     let (files, models) = (there("scope", names.first().cloned())?, there("scope", names.last().cloned())?);
-    let delta = |key: u64, scope: &crate::access::Scope, hour: i64, allowed: u64, refused: u64, last: i64| UsageDelta {
-        key: id(key),
-        project: seed.project.id,
-        scope: scope.clone(),
-        hour: at(hour * 3_600),
-        allowed,
-        refused,
-        last_at: at(last),
+    let delta = |key: u64, scope: &crate::access::Scope, hour: i64, allowed: u64, refused: u64, last: i64| {
+        UsageDelta {
+            key: id(key),
+            project: seed.project.id,
+            scope: scope.clone(),
+            hour: at(hour * 3_600),
+            allowed,
+            refused,
+            last_at: at(last),
+        }
     };
     let big = u64::from(u32::MAX) * 1_000;
-    backend.add_usage(&[delta(1, &models, 0, 2, 1, 50), delta(1, &files, 0, big, 0, 40), delta(2, &models, 0, 5, 0, 9)]).await?;
+    backend
+        .add_usage(&[
+            delta(1, &models, 0, 2, 1, 50),
+            delta(1, &files, 0, big, 0, 40),
+            delta(2, &models, 0, 5, 0, 9),
+        ])
+        .await?;
     backend.add_usage(&[delta(1, &models, 0, 3, 0, 30), delta(1, &models, 1, 10, 4, 20)]).await?;
     backend.add_usage(&[]).await?;
     look!(backend, |read| {
         let expected = KeyUsage { allowed: big + 15, refused: 5, last_at: Some(at(50)) };
-        same("usage_of sums endpoints, hours and flushes, the latest last", &read.usage_of(id(1)).await?, &expected)?;
+        same(
+            "usage_of sums endpoints, hours and flushes, the latest last",
+            &read.usage_of(id(1)).await?,
+            &expected,
+        )?;
         let expected = KeyUsage { allowed: 5, refused: 0, last_at: Some(at(9)) };
         same("usage_of one key is its own", &read.usage_of(id(2)).await?, &expected)?;
     });
@@ -197,7 +221,11 @@ pub(super) async fn first_steps_tell_a_key_made_and_a_key_used(fresh: &Fresh) ->
     let backend = fresh.backend().await;
     let seed = Seed::sow(&*backend).await?;
     let account = seed.account.id;
-    same("first_steps before any", &look!(backend, |read| read.first_steps(account).await?), &(false, false))?;
+    same(
+        "first_steps before any",
+        &look!(backend, |read| read.first_steps(account).await?),
+        &(false, false),
+    )?;
     transact!(backend, |tx| {
         let locked = lock_workspace(&mut *tx, seed.workspace.id).await?;
         tx.insert_key(&locked, &key(1, &seed)?).await?;
@@ -207,7 +235,11 @@ pub(super) async fn first_steps_tell_a_key_made_and_a_key_used(fresh: &Fresh) ->
     let (project, hour) = (seed.project.id, at(0));
     let delta = UsageDelta { key: id(1), project, scope, hour, allowed: 1, refused: 0, last_at: at(5) };
     backend.add_usage(&[delta]).await?;
-    same("first_steps with a key used", &look!(backend, |read| read.first_steps(account).await?), &(true, true))?;
+    same(
+        "first_steps with a key used",
+        &look!(backend, |read| read.first_steps(account).await?),
+        &(true, true),
+    )?;
     let others = look!(backend, |read| read.first_steps(seed.other.id).await?);
     same("first_steps of another account", &others, &(false, false))
 }
@@ -217,7 +249,8 @@ pub(super) async fn a_grant_is_all_that_holds_at_present(fresh: &Fresh) -> Resul
     let seed = Seed::sow(&*backend).await?;
     let personal = Key { scopes: scopes(&["models.read"])?, ..key(1, &seed)? };
     let shown = secret(1, personal.id);
-    let roles = [role(1, &["keys.read"], &["models.read"])?, role(2, &[], &["files.write"])?, role(3, &[], &[])?];
+    let roles =
+        [role(1, &["keys.read"], &["models.read"])?, role(2, &[], &["files.write"])?, role(3, &[], &[])?];
     transact!(backend, |tx| {
         let locked = lock_workspace(&mut *tx, seed.workspace.id).await?;
         tx.insert_key(&locked, &personal).await?;
@@ -226,7 +259,8 @@ pub(super) async fn a_grant_is_all_that_holds_at_present(fresh: &Fresh) -> Resul
             tx.put_role(&locked, role).await?;
         }
     })?;
-    let owner = OwnerStanding { active: true, role: Role::Admin, project_role: None, definitions: Vec::new() };
+    let owner =
+        OwnerStanding { active: true, role: Role::Admin, project_role: None, definitions: Vec::new() };
     let mut expected = Grant {
         key: personal.clone(),
         secret: shown.clone(),
@@ -242,11 +276,11 @@ pub(super) async fn a_grant_is_all_that_holds_at_present(fresh: &Fresh) -> Resul
         account.status = AccountStatus::Suspended(Suspension { since: at(1), reason: "x".to_owned() });
         yes("update_account", tx.update_account(&account).await?)?;
         let mut locked = lock_workspace(&mut *tx, seed.workspace.id).await?;
-        locked.suspended = suspension("x");
+        locked.suspended = Some(suspension("x"));
         locked.service_ceiling = Some(scopes(&["files.write"])?);
         tx.update_workspace(&locked).await?;
         let mut project = seed.project.clone();
-        (project.suspended, project.rate_limit) = (suspension("x"), rate_limit(5)?);
+        (project.suspended, project.rate_limit) = (Some(suspension("x")), rate_limit(5)?);
         yes("update_project", tx.update_project(&locked, &project).await?)?;
         let custom = Role::Custom(id(1));
         tx.put_membership(&locked, &membership(seed.workspace.id, seed.account.id, custom, 11)).await?;
@@ -265,7 +299,11 @@ pub(super) async fn a_grant_is_all_that_holds_at_present(fresh: &Fresh) -> Resul
         project_role: Some(ProjectRole::Is(Role::Custom(id(2)))),
         definitions: roles.iter().take(2).cloned().collect(),
     });
-    same("resolve after all of it changed", &resolved(&fresh_grant(&*backend, &shown).await?), &resolved(&expected))?;
+    same(
+        "resolve after all of it changed",
+        &resolved(&fresh_grant(&*backend, &shown).await?),
+        &resolved(&expected),
+    )?;
     transact!(backend, |tx| {
         let locked = lock_workspace(&mut *tx, seed.workspace.id).await?;
         yes("delete_membership", tx.delete_membership(&locked, seed.account.id).await?)?;
@@ -276,8 +314,12 @@ pub(super) async fn a_grant_is_all_that_holds_at_present(fresh: &Fresh) -> Resul
     expected.owner = None;
     expected.key.revoked_at = Some(at(70));
     expected.secret.ends_at = Some(at(80));
-    same("resolve answers whatever the state", &resolved(&fresh_grant(&*backend, &shown).await?), &resolved(&expected))?;
-    none("resolve of an unknown id", backend.resolve(SecretId::from_bits(u64::from(digest(9).0.len() == 32))).await?)
+    same(
+        "resolve answers whatever the state",
+        &resolved(&fresh_grant(&*backend, &shown).await?),
+        &resolved(&expected),
+    )?;
+    none("resolve of an unknown id", backend.resolve(SecretId::from_bits(77)).await?)
 }
 
 async fn fresh_grant(backend: &dyn super::Backend, secret: &KeySecret) -> Result<Grant, Flaw> {
@@ -288,10 +330,13 @@ async fn fresh_grant(backend: &dyn super::Backend, secret: &KeySecret) -> Result
 fn resolved(grant: &Grant) -> Grant {
     let mut grant = grant.clone();
     if let Some(owner) = &mut grant.owner {
-        let needed = [Some(owner.role), owner.project_role.and_then(|role| match role {
-            ProjectRole::Is(role) => Some(role),
-            ProjectRole::None => None,
-        })];
+        let needed = [
+            Some(owner.role),
+            owner.project_role.and_then(|role| match role {
+                ProjectRole::Is(role) => Some(role),
+                ProjectRole::None => None,
+            }),
+        ];
         owner.definitions.retain(|role| needed.contains(&Some(Role::Custom(role.id))));
         owner.definitions.sort_by_key(|role| role.id);
     }

@@ -2,8 +2,8 @@
 
 use super::flaw::{Flaw, no, none, same, there, yes};
 use super::sample::{
-    Seed, at, digest, enrolment, entry, factor, full_key, id, lock_account, lock_workspace, mail, permissions, role,
-    scopes, session, sign_up, token,
+    Seed, at, digest, enrolment, entry, factor, full_key, id, lock_account, lock_workspace, mail,
+    permissions, role, scopes, session, sign_up, token,
 };
 use super::{Fresh, look, transact};
 use crate::access::RoleDefinition;
@@ -66,7 +66,13 @@ pub(super) async fn names_in_use_are_those_of_roles_keys_and_ceilings(fresh: &Fr
     same("names_in_use", &found, &all)
 }
 
-fn audit(number: u64, workspace: Option<WorkspaceId>, actor: Actor, action: Action, target: Target) -> AuditEntry {
+fn audit(
+    number: u64,
+    workspace: Option<WorkspaceId>,
+    actor: Actor,
+    action: Action,
+    target: Target,
+) -> AuditEntry {
     AuditEntry {
         id: id::<AuditId>(number),
         at: at(1),
@@ -84,7 +90,8 @@ pub(super) async fn audit_entries_read_back_as_written(fresh: &Fresh) -> Result<
     let backend = fresh.backend().await;
     let seed = Seed::sow(&*backend).await?;
     let here = Some(seed.workspace.id);
-    let actors = [Actor::Account(seed.account.id), Actor::Operator("root \u{1f512}'".to_owned()), Actor::System];
+    let actors =
+        [Actor::Account(seed.account.id), Actor::Operator("root \u{1f512}'".to_owned()), Actor::System];
     let targets = [
         Target::Account(seed.other.id),
         Target::Session(seed.session.id),
@@ -142,7 +149,11 @@ pub(super) async fn the_audit_log_is_read_in_pages(fresh: &Fresh) -> Result<(), 
         let page = read.audit_of_workspace(seed.workspace.id, Some(id(3)), 2).await?;
         same("audit_of_workspace, the next page", &numbers(&page), &[id(5)].to_vec())?;
         let page = read.audit_of_account(me, None, 3).await?;
-        same("audit_of_account, as actor or target, each once", &numbers(&page), &[id(1), id(2), id(4)].to_vec())?;
+        same(
+            "audit_of_account, as actor or target, each once",
+            &numbers(&page),
+            &[id(1), id(2), id(4)].to_vec(),
+        )?;
         let page = read.audit_of_account(me, Some(id(4)), 3).await?;
         same("audit_of_account, the next page", &numbers(&page), &[id(5)].to_vec())?;
         let page = read.audit_of_account(them, Some(id(1)), 9).await?;
@@ -165,7 +176,11 @@ pub(super) async fn a_claimed_mail_is_put_off_and_counted(fresh: &Fresh) -> Resu
         mails.into_iter().map(|mail| OutboxRow { due_at: at(100), ..mail }).collect()
     };
     let found = transact!(backend, |tx| tx.claim_mail(at(30), at(100), 2).await?)?;
-    same("claim_mail, the earliest due first, at most `limit`", &shape(found), &[claimed(2, 1), claimed(3, 1)].to_vec())?;
+    same(
+        "claim_mail, the earliest due first, at most `limit`",
+        &shape(found),
+        &[claimed(2, 1), claimed(3, 1)].to_vec(),
+    )?;
     let found = transact!(backend, |tx| tx.claim_mail(at(40), at(100), 9).await?)?;
     same("claim_mail leaves those claimed and those not due", &shape(found), &[claimed(1, 1)].to_vec())?;
     transact!(backend, |tx| {
@@ -175,7 +190,11 @@ pub(super) async fn a_claimed_mail_is_put_off_and_counted(fresh: &Fresh) -> Resu
         no("delay_mail of an unknown id", tx.delay_mail(id(9), at(300)).await?)?;
     })?;
     let found = transact!(backend, |tx| tx.claim_mail(at(100), at(400), 9).await?)?;
-    same("a mail put off is due again at that time", &shape(found), &[claimed(4, 1), claimed(1, 2)].to_vec())?;
+    same(
+        "a mail put off is due again at that time",
+        &shape(found),
+        &[claimed(4, 1), claimed(1, 2)].to_vec(),
+    )?;
     let found = transact!(backend, |tx| tx.claim_mail(at(300), at(400), 9).await?)?;
     same("a delayed mail is due at its new time", &shape(found), &[claimed(3, 2)].to_vec())
 }
@@ -242,7 +261,9 @@ pub(super) async fn a_sweep_takes_what_is_over_and_leaves_the_living(fresh: &Fre
 }
 
 /// ASVS-5.0-14.2.7 (the store's half)
-pub(super) async fn a_sweep_is_bounded_and_ends_entries_with_their_sessions(fresh: &Fresh) -> Result<(), Flaw> {
+pub(super) async fn a_sweep_is_bounded_and_ends_entries_with_their_sessions(
+    fresh: &Fresh,
+) -> Result<(), Flaw> {
     let backend = fresh.backend().await;
     let seed = Seed::sow(&*backend).await?;
     let account = seed.account.id;
@@ -253,7 +274,8 @@ pub(super) async fn a_sweep_is_bounded_and_ends_entries_with_their_sessions(fres
             tx.insert_session(&locked, &session(number, account, 0)).await?;
         }
         let workspace = lock_workspace(&mut *tx, seed.workspace.id).await?;
-        let entered = tx.insert_entry(&workspace, &entry(1, &session(11, account, 0), seed.workspace.id)).await?;
+        let entered =
+            tx.insert_entry(&workspace, &entry(1, &session(11, account, 0), seed.workspace.id)).await?;
         yes("insert_entry", entered)?;
         let entered = tx.insert_entry(&workspace, &entry(2, &seed.session, seed.workspace.id)).await?;
         yes("insert_entry", entered)?;

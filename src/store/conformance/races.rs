@@ -5,13 +5,14 @@ use core::time::Duration;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use tokio::sync::Barrier;
 use tokio::task::{JoinSet, yield_now};
 
 use super::flaw::{Flaw, same, there, yes};
 use super::sample::{
-    Seed, account, at, digest, email, entry, factor, hash, id, key, locator, lock_account, lock_workspace, mail,
-    project, scopes, secret, token, workspace,
+    Seed, account, at, digest, email, entry, factor, hash, id, key, locator, lock_account, lock_workspace,
+    mail, project, scopes, secret, token, workspace,
 };
 use super::storm::all_of;
 use super::{Backend, Fresh, look, transact};
@@ -92,10 +93,11 @@ pub(super) async fn of_200_callers_one_uses_a_recovery_code(fresh: &Fresh) -> Re
     let backend = fresh.backend().await;
     let seed = Seed::sow(&*backend).await?;
     let (account, code) = (seed.account.id, id::<RecoveryCodeId>(1));
-    let row = RecoveryCodeRow { id: code, account, locator: locator("AA")?, hash: hash(1)?, created_at: at(1) };
+    let row =
+        RecoveryCodeRow { id: code, account, locator: locator("AA")?, hash: hash(1)?, created_at: at(1) };
     transact!(backend, |tx| {
         let locked = lock_account(&mut *tx, account).await?;
-        tx.replace_recovery_codes(&locked, &[row.clone()]).await?;
+        tx.replace_recovery_codes(&locked, core::slice::from_ref(&row)).await?;
     })?;
     let answers = race(&backend, move |backend, _| async move {
         transact!(backend, |tx| {
@@ -128,7 +130,10 @@ pub(super) async fn of_200_callers_one_rotates_a_session(fresh: &Fresh) -> Resul
         }
     })
     .await?;
-    one_winner("rotate_session answers true to one", &answers.iter().map(|(won, _)| *won).collect::<Vec<_>>())?;
+    one_winner(
+        "rotate_session answers true to one",
+        &answers.iter().map(|(won, _)| *won).collect::<Vec<_>>(),
+    )?;
     look!(backend, |read| {
         for (won, token) in answers {
             same("one token opens the session", &read.session_by_token(&token).await?.is_some(), &won)?;
@@ -248,7 +253,8 @@ pub(super) async fn of_200_callers_one_does_an_operation(fresh: &Fresh) -> Resul
         let locked = lock_workspace(&mut *tx, seed.workspace.id).await?;
         tx.insert_key(&locked, &key(1, &seed)?).await?;
     })?;
-    let operation = OperationRow { account: seed.account.id, id: id::<OperationId>(1), key: id(1), at: at(1) };
+    let operation =
+        OperationRow { account: seed.account.id, id: id::<OperationId>(1), key: id(1), at: at(1) };
     let answers = race(&backend, move |backend, _| async move {
         transact!(backend, |tx| {
             yield_now().await;
@@ -297,7 +303,8 @@ pub(super) async fn usage_added_by_200_callers_adds_up(fresh: &Fresh) -> Result<
     let (project, hour) = (seed.project.id, at(0));
     race(&backend, |backend, number| {
         let last_at = at(i64::try_from(number).unwrap_or(0));
-        let delta = UsageDelta { key: id(1), project, scope: scope.clone(), hour, allowed: 2, refused: 1, last_at };
+        let delta =
+            UsageDelta { key: id(1), project, scope: scope.clone(), hour, allowed: 2, refused: 1, last_at };
         async move {
             backend.add_usage(&[delta]).await?;
             Ok(())
@@ -325,8 +332,8 @@ pub(super) async fn locks_taken_in_order_by_200_callers_do_not_deadlock(fresh: &
             for (_, id) in [1, 2].into_iter().zip(accounts).filter(|(bit, _)| number & bit != 0) {
                 let mut locked = lock_account(&mut *tx, id).await?;
                 yield_now().await;
-                let before = locked.signed_in_at.map_or(0, |at| at.as_microsecond());
-                locked.signed_in_at = jiff::Timestamp::from_microsecond(before + 1).ok();
+                let before = locked.signed_in_at.map_or(0, Timestamp::as_microsecond);
+                locked.signed_in_at = Timestamp::from_microsecond(before + 1).ok();
                 yes("update_account", tx.update_account(&locked).await?)?;
             }
             for (_, id) in [4, 8].into_iter().zip(workspaces).filter(|(bit, _)| number & bit != 0) {
@@ -343,7 +350,8 @@ pub(super) async fn locks_taken_in_order_by_200_callers_do_not_deadlock(fresh: &
     look!(backend, |read| {
         for (bit, id) in [1, 2].into_iter().zip(accounts) {
             let expected = (0..CALLERS).filter(|number| number & bit != 0).count();
-            let found = there("account", read.account(id).await?)?.signed_in_at.map(|at| at.as_microsecond());
+            let found =
+                there("account", read.account(id).await?)?.signed_in_at.map(Timestamp::as_microsecond);
             same("and nothing is lost", &found, &i64::try_from(expected).ok())?;
         }
     });

@@ -9,7 +9,9 @@ use super::flaw::{Flaw, there, yes};
 use super::{Backend, transact};
 use crate::access::{Permission, Role, RoleDefinition, Scope};
 use crate::email::EmailAddress;
-use crate::id::{AccountId, EntryId, FactorId, Id, KeyId, MailId, ProjectId, SessionId, SignUpId, WorkspaceId};
+use crate::id::{
+    AccountId, EntryId, FactorId, Id, KeyId, MailId, ProjectId, SessionId, SignUpId, WorkspaceId,
+};
 use crate::key::{Allowlist, KeyDigest, KeyName, RateLimit, SecretId};
 use crate::password::PasswordHash;
 use crate::recovery::Locator;
@@ -17,8 +19,9 @@ use crate::secret::{Sealed, TokenDigest, sha256};
 use crate::source::Source;
 use crate::store::Transaction;
 use crate::store::record::{
-    Account, AccountStatus, AssertedBy, Assurance, Entry, Factor, Key, KeyKind, KeySecret, Membership, OneTimeToken,
-    OutboxRow, Password, Project, Session, SignUp, Suspension, TokenKind, TotpEnrolment, TotpFactor, Workspace,
+    Account, AccountStatus, AssertedBy, Assurance, Entry, Factor, Key, KeyKind, KeySecret, Membership,
+    OneTimeToken, OutboxRow, Password, Project, Session, SignUp, Suspension, TokenKind, TotpEnrolment,
+    TotpFactor, Workspace,
 };
 use crate::totp::Step;
 
@@ -43,12 +46,14 @@ pub(super) fn email(text: &str) -> Result<EmailAddress, Flaw> {
 pub(super) fn hash(number: u64) -> Result<PasswordHash, Flaw> {
     let salts = ["c2FsdHNhbHRzYWx0c2FsdA", "cGVwcGVycGVwcGVycGVwcA", "c3VnYXJzdWdhcnN1Z2FycA"];
     let salt = usize::try_from(number % 3).ok().and_then(|n| salts.get(n)).copied().unwrap_or_default();
-    PasswordHash::parse(&format!("$argon2id$v=19$m=19456,t=2,p=1${salt}$AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"))
-        .map_err(|_| Flaw::Sample { what: "password hash" })
+    PasswordHash::parse(&format!(
+        "$argon2id$v=19$m=19456,t=2,p=1${salt}$AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"
+    ))
+    .map_err(|_| Flaw::Sample { what: "password hash" })
 }
 
-pub(super) fn suspension(text: &str) -> Option<Suspension> {
-    Some(Suspension { since: at(77), reason: text.to_owned() })
+pub(super) fn suspension(text: &str) -> Suspension {
+    Suspension { since: at(77), reason: text.to_owned() }
 }
 
 pub(super) fn scopes(names: &[&str]) -> Result<BTreeSet<Scope>, Flaw> {
@@ -56,7 +61,10 @@ pub(super) fn scopes(names: &[&str]) -> Result<BTreeSet<Scope>, Flaw> {
 }
 
 pub(super) fn permissions(names: &[&str]) -> Result<BTreeSet<Permission>, Flaw> {
-    names.iter().map(|name| Permission::parse(name).map_err(|_| Flaw::Sample { what: "permission" })).collect()
+    names
+        .iter()
+        .map(|name| Permission::parse(name).map_err(|_| Flaw::Sample { what: "permission" }))
+        .collect()
 }
 
 pub(super) fn rate_limit(requests: u32) -> Result<Option<RateLimit>, Flaw> {
@@ -88,7 +96,10 @@ pub(super) fn password(number: u64, compromised: bool) -> Result<Option<Password
 pub(super) fn full_account(number: u64) -> Result<Account, Flaw> {
     Ok(Account {
         password: password(number, true)?,
-        status: AccountStatus::Suspended(Suspension { since: at(5), reason: "Überfällig: 'x'; -- \u{1f512}\n".to_owned() }),
+        status: AccountStatus::Suspended(Suspension {
+            since: at(5),
+            reason: "Überfällig: 'x'; -- \u{1f512}\n".to_owned(),
+        }),
         signed_in_at: Some(at(4)),
         ..account(number)?
     })
@@ -113,7 +124,13 @@ pub(super) fn sealed(number: u64) -> Sealed {
 }
 
 pub(super) fn enrolment(number: u64, account: AccountId) -> TotpEnrolment {
-    TotpEnrolment { id: id::<FactorId>(number), account, secret: sealed(number), created_at: at(1), expires_at: at(600) }
+    TotpEnrolment {
+        id: id::<FactorId>(number),
+        account,
+        secret: sealed(number),
+        created_at: at(1),
+        expires_at: at(600),
+    }
 }
 
 pub(super) fn factor(number: u64, account: AccountId, last_step: u64) -> TotpFactor {
@@ -231,7 +248,7 @@ pub(super) fn full_key(number: u64, seed: &Seed) -> Result<Key, Flaw> {
         expires_at: Some(at(1_000)),
         allowlist: Some(networks.map_err(|_| Flaw::Sample { what: "allowlist" })?),
         rate_limit: rate_limit(7)?,
-        suspended: suspension("späte Zahlung"),
+        suspended: Some(suspension("späte Zahlung")),
         revoked_at: Some(at(50)),
         created_by: seed.other.id,
         ..key(number, seed)?
@@ -251,7 +268,13 @@ pub(super) fn secret(number: u64, key: KeyId) -> KeySecret {
 }
 
 pub(super) fn mail(number: u64, due: i64) -> OutboxRow {
-    OutboxRow { id: id::<MailId>(number), content: sealed(number), created_at: at(0), due_at: at(due), attempts: 0 }
+    OutboxRow {
+        id: id::<MailId>(number),
+        content: sealed(number),
+        created_at: at(0),
+        due_at: at(due),
+        attempts: 0,
+    }
 }
 
 /// What most checks start from: two accounts with a session each, a workspace of which both are members (the
@@ -301,7 +324,10 @@ impl Seed {
     }
 
     /// Another workspace, with a project; both have this number.
-    pub(super) async fn sow_workspace(backend: &dyn Backend, number: u64) -> Result<(Workspace, Project), Flaw> {
+    pub(super) async fn sow_workspace(
+        backend: &dyn Backend,
+        number: u64,
+    ) -> Result<(Workspace, Project), Flaw> {
         let workspace = workspace(number);
         let project = project(number, workspace.id);
         transact!(backend, |tx| {

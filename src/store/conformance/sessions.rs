@@ -4,7 +4,8 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::flaw::{Flaw, no, none, same, there, yes};
 use super::sample::{
-    Seed, at, digest, email, entry, full_assurance, id, lock_account, lock_workspace, session, session_id, token,
+    Seed, at, digest, email, entry, full_assurance, id, lock_account, lock_workspace, session, session_id,
+    token,
 };
 use super::{Fresh, look, transact};
 use crate::source::Source;
@@ -14,8 +15,10 @@ pub(super) async fn sessions_read_back_as_written(fresh: &Fresh) -> Result<(), F
     let backend = fresh.backend().await;
     let seed = Seed::sow(&*backend).await?;
     let account = seed.account.id;
-    let v4 = Source::from_address(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7))).with_user_agent("Mozilla/5.0 \u{1f98a}'\"");
-    let v6 = Source::from_address(IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1))).with_request_id("r-1");
+    let v4 = Source::from_address(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7)))
+        .with_user_agent("Mozilla/5.0 \u{1f98a}'\"");
+    let v6 = Source::from_address(IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1)))
+        .with_request_id("r-1");
     let latest = Session { assurance: full_assurance(), source: v4, ..session(11, account, 300) };
     let middle = Session { source: v6, ..session(12, account, 200) };
     transact!(backend, |tx| {
@@ -26,7 +29,11 @@ pub(super) async fn sessions_read_back_as_written(fresh: &Fresh) -> Result<(), F
     look!(backend, |read| {
         for expected in [&latest, &middle, &seed.session] {
             same("session", &read.session(expected.id).await?, &Some(expected.clone()))?;
-            same("session_by_token", &read.session_by_token(&expected.token).await?, &Some(expected.clone()))?;
+            same(
+                "session_by_token",
+                &read.session_by_token(&expected.token).await?,
+                &Some(expected.clone()),
+            )?;
         }
         let all = [latest.clone(), middle.clone(), seed.session.clone()].to_vec();
         same("sessions_of, the latest begun first", &read.sessions_of(account).await?, &all)?;
@@ -53,7 +60,10 @@ pub(super) async fn a_rotated_session_has_only_its_new_token(fresh: &Fresh) -> R
     };
     let again = Session { token: digest(51), ..rotated.clone() };
     transact!(backend, |tx| yes("rotate_session", tx.rotate_session(&old, &rotated).await?)?)?;
-    transact!(backend, |tx| no("rotate_session from a token already replaced", tx.rotate_session(&old, &again).await?)?)?;
+    transact!(backend, |tx| no(
+        "rotate_session from a token already replaced",
+        tx.rotate_session(&old, &again).await?
+    )?)?;
     look!(backend, |read| {
         none("the old token opens nothing", read.session_by_token(&old).await?)?;
         none("a token that was not set opens nothing", read.session_by_token(&again.token).await?)?;
@@ -63,7 +73,10 @@ pub(super) async fn a_rotated_session_has_only_its_new_token(fresh: &Fresh) -> R
     });
     transact!(backend, |tx| {
         let foreign = Session { token: digest(52), ..seed.session.clone() };
-        no("a session's token rotates no other session", tx.rotate_session(&seed.other_session.token, &foreign).await?)?;
+        no(
+            "a session's token rotates no other session",
+            tx.rotate_session(&seed.other_session.token, &foreign).await?,
+        )?;
     })
 }
 
@@ -171,7 +184,10 @@ pub(super) async fn a_token_is_taken_once_and_as_its_own_kind(fresh: &Fresh) -> 
         same("take_token answers the token", &taken, &Some(reset.clone()))?;
         none("take_token a second time", tx.take_token(TokenKind::Reset, &reset.digest).await?)?;
     })?;
-    transact!(backend, |tx| none("take_token after a commit", tx.take_token(TokenKind::Reset, &reset.digest).await?)?)?;
+    transact!(backend, |tx| none(
+        "take_token after a commit",
+        tx.take_token(TokenKind::Reset, &reset.digest).await?
+    )?)?;
     none("a taken token is gone", look!(backend, |read| read.token(TokenKind::Reset, &reset.digest).await?))
 }
 

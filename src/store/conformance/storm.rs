@@ -15,8 +15,9 @@ use super::flaw::Flaw;
 use crate::store::Store;
 
 /// How long the kit waits for what must end.
-pub const PATIENCE: Duration = Duration::from_secs(60);
-/// How many transactions are begun at once afterwards: more than a pool has connections.
+pub const PATIENCE: Duration = Duration::from_mins(1);
+/// How many transactions are begun afterwards, one after the other: a pool that hands out connections in turn
+/// comes by each of them.
 const AFTERWARDS: usize = 64;
 
 /// How hard a storm blows.
@@ -55,22 +56,23 @@ pub struct Aftermath<T> {
 ///
 /// # Errors
 /// A [`Flaw`] when a future panicked, did not end, or left the store unable to begin or commit.
-pub async fn storm<T, W, F>(store: &dyn Store, storm: Storm, work: W) -> Result<Aftermath<T>, Flaw>
+pub async fn storm<T, W, F>(store: &dyn Store, plan: Storm, work: W) -> Result<Aftermath<T>, Flaw>
 where
     T: Send + 'static,
     W: Fn(u64) -> F + Clone + Send + 'static,
     F: Future<Output = T> + Send + 'static,
 {
     let mut tasks = JoinSet::new();
-    for task in 0..storm.tasks {
+    for task in 0..plan.tasks {
         let work = work.clone();
         tasks.spawn(async move {
-            let mut draw = Draw::new(storm.seed.wrapping_add(u64::from(task) << 32));
+            let mut draw = Draw::new(plan.seed.wrapping_add(u64::from(task) << 32));
             let mut ended = Vec::new();
-            for round in 0..storm.rounds {
-                let number = u64::from(task) * u64::from(storm.rounds) + u64::from(round);
-                let dropped = draw.below(100) < u64::from(storm.dropped_percent);
-                let polls = if dropped { 1 + draw.below(u64::from(storm.most_polls.max(1))) } else { u64::MAX };
+            for round in 0..plan.rounds {
+                let number = u64::from(task) * u64::from(plan.rounds) + u64::from(round);
+                let dropped = draw.below(100) < u64::from(plan.dropped_percent);
+                let polls =
+                    if dropped { 1 + draw.below(u64::from(plan.most_polls.max(1))) } else { u64::MAX };
                 ended.extend(Cut { future: Box::pin(work(number)), polls }.await);
             }
             ended
@@ -78,7 +80,7 @@ where
     }
     let ended: Vec<T> = all_of(tasks, "the storm ends").await?.into_iter().flatten().collect();
     still_works(store).await?;
-    let begun = u64::from(storm.tasks) * u64::from(storm.rounds);
+    let begun = u64::from(plan.tasks) * u64::from(plan.rounds);
     let dropped = begun.saturating_sub(u64::try_from(ended.len()).unwrap_or(begun));
     Ok(Aftermath { ended, dropped })
 }
@@ -104,7 +106,8 @@ async fn still_works(store: &dyn Store) -> Result<(), Flaw> {
         }
         Ok(())
     };
-    let stuck = Flaw::TimedOut { rule: "after futures were dropped the store begins and commits", after: PATIENCE };
+    let stuck =
+        Flaw::TimedOut { rule: "after futures were dropped the store begins and commits", after: PATIENCE };
     timeout(PATIENCE, works).await.unwrap_or(Err(stuck))
 }
 
@@ -126,7 +129,7 @@ impl<F: Future> Future for Cut<F> {
     }
 }
 
-/// A small generator of numbers that are random enough to draw drop points with (SplitMix64: Steele, Lea and
+/// A small generator of numbers that are random enough to draw drop points with (`SplitMix64`: Steele, Lea and
 /// Flood, OOPSLA 2014). Never for secrets.
 #[derive(Clone, Debug)]
 pub(super) struct Draw(u64);

@@ -9,8 +9,8 @@ use tokio::time::timeout;
 
 use super::flaw::{Flaw, no, none, same, there, yes};
 use super::sample::{
-    Seed, account, add_account, at, email, entry, id, key, lock_account, lock_workspace, mail, project, role, secret,
-    token,
+    Seed, account, add_account, at, email, entry, id, key, lock_account, lock_workspace, mail, project, role,
+    secret, token,
 };
 use super::storm::{PATIENCE, Storm, all_of, storm};
 use super::{Fresh, look, transact};
@@ -39,7 +39,11 @@ pub(super) async fn a_transaction_alone_sees_its_writes_until_it_commits(fresh: 
     tx.commit().await?;
     look!(backend, |read| {
         same("others see the insert after the commit", &read.account(added.id).await?, &Some(added.clone()))?;
-        same("others see the update after the commit", &read.account(seed.account.id).await?, &Some(locked.clone()))?;
+        same(
+            "others see the update after the commit",
+            &read.account(seed.account.id).await?,
+            &Some(locked.clone()),
+        )?;
     });
     Ok(())
 }
@@ -59,7 +63,7 @@ pub(super) async fn a_dropped_transaction_leaves_nothing(fresh: &Fresh) -> Resul
         tx.insert_token(&locked, &token(1, TokenKind::Reset, locked.id)).await?;
         same("delete_sessions_of", &tx.delete_sessions_of(&locked, None).await?, &1)?;
         let mut workspace = lock_workspace(&mut *tx, seed.workspace.id).await?;
-        workspace.name = "Dropped".to_owned();
+        "Dropped".clone_into(&mut workspace.name);
         tx.update_workspace(&workspace).await?;
         yes("insert_project", tx.insert_project(&workspace, &project(3, workspace.id)).await?)?;
         tx.put_role(&workspace, &role(1, &[], &[])?).await?;
@@ -97,7 +101,8 @@ pub(super) async fn a_dropped_transaction_leaves_nothing(fresh: &Fresh) -> Resul
 pub(super) async fn a_refusal_leaves_the_transaction_as_it_was(fresh: &Fresh) -> Result<(), Flaw> {
     let backend = fresh.backend().await;
     let seed = Seed::sow(&*backend).await?;
-    let operation = OperationRow { account: seed.account.id, id: id::<OperationId>(1), key: id(1), at: at(1) };
+    let operation =
+        OperationRow { account: seed.account.id, id: id::<OperationId>(1), key: id(1), at: at(1) };
     transact!(backend, |tx| {
         let locked = lock_workspace(&mut *tx, seed.workspace.id).await?;
         tx.insert_key(&locked, &key(1, &seed)?).await?;
@@ -237,7 +242,11 @@ pub(super) async fn futures_dropped_midway_leave_all_or_nothing(fresh: &Fresh) -
         let found = charged.saturating_sub(before);
         let most = committing.load(Ordering::SeqCst);
         let within = (acknowledged..=most).contains(&found);
-        same("as many as were acknowledged, at most as many as began to commit", &(found, within), &(found, true))?;
+        same(
+            "as many as were acknowledged, at most as many as began to commit",
+            &(found, within),
+            &(found, true),
+        )?;
         let mut tokens = 0;
         look!(backend, |read| {
             for number in 0..u64::from(rounds.tasks) * u64::from(rounds.rounds) {

@@ -2,8 +2,8 @@
 
 use super::flaw::{Flaw, no, none, same, there, yes};
 use super::sample::{
-    Seed, at, entry, id, lock_account, lock_workspace, membership, project, rate_limit, scopes, session, suspension,
-    workspace,
+    Seed, at, entry, id, lock_account, lock_workspace, membership, project, rate_limit, scopes, session,
+    suspension, workspace,
 };
 use super::{Fresh, look, transact};
 use crate::access::{ProjectRole, Role};
@@ -15,7 +15,7 @@ pub(super) async fn workspaces_read_back_as_written(fresh: &Fresh) -> Result<(),
     let full = Workspace {
         personal_of: Some(seed.account.id),
         service_ceiling: Some(scopes(&["models.read", "files.write"])?),
-        suspended: suspension("unbezahlt"),
+        suspended: Some(suspension("unbezahlt")),
         ..workspace(2)
     };
     let sealed_off = Workspace { service_ceiling: Some(scopes(&[])?), ..workspace(3) };
@@ -32,13 +32,18 @@ pub(super) async fn workspaces_read_back_as_written(fresh: &Fresh) -> Result<(),
     })?;
     look!(backend, |read| {
         same("workspace", &read.workspace(full.id).await?, &Some(full.clone()))?;
-        same("an empty ceiling is not none", &read.workspace(sealed_off.id).await?, &Some(sealed_off.clone()))?;
+        same(
+            "an empty ceiling is not none",
+            &read.workspace(sealed_off.id).await?,
+            &Some(sealed_off.clone()),
+        )?;
         same("workspace", &read.workspace(seed.workspace.id).await?, &Some(seed.workspace.clone()))?;
         none("a refused workspace", read.workspace(id(4)).await?)?;
     });
     let emptied = Workspace { name: "Anderer Name".to_owned(), ..workspace(2) };
     let emptied = Workspace { personal_of: full.personal_of, ..emptied };
-    let filled = Workspace { service_ceiling: full.service_ceiling, suspended: full.suspended, ..workspace(3) };
+    let filled =
+        Workspace { service_ceiling: full.service_ceiling, suspended: full.suspended, ..workspace(3) };
     for expected in [&emptied, &filled] {
         transact!(backend, |tx| {
             let mut locked = lock_workspace(&mut *tx, expected.id).await?;
@@ -58,7 +63,7 @@ pub(super) async fn a_projects_name_is_unique_within_its_workspace(fresh: &Fresh
     let (elsewhere, _) = Seed::sow_workspace(&*backend, 2).await?;
     let full = Project {
         rate_limit: rate_limit(9)?,
-        suspended: suspension("x"),
+        suspended: Some(suspension("x")),
         created_at: at(19),
         ..project(3, seed.workspace.id)
     };
@@ -72,7 +77,11 @@ pub(super) async fn a_projects_name_is_unique_within_its_workspace(fresh: &Fresh
         yes("insert_project with a name taken elsewhere", tx.insert_project(&other, &namesake).await?)?;
         let renamed = Project { name: seed.project.name.clone(), ..full.clone() };
         no("update_project to a name taken there", tx.update_project(&locked, &renamed).await?)?;
-        no("update_project of another workspace's", tx.update_project(&other, &full).await?)?;
+        // Whatever the record says of itself, the stored one is another workspace's.
+        let forged = Project { workspace: elsewhere.id, name: "Forged".to_owned(), ..full.clone() };
+        no("update_project of another workspace's", tx.update_project(&other, &forged).await?)?;
+        let absent = project(99, seed.workspace.id);
+        no("update_project of an unknown project", tx.update_project(&locked, &absent).await?)?;
     })?;
     look!(backend, |read| {
         same("project", &read.project(full.id).await?, &Some(full.clone()))?;
@@ -81,7 +90,8 @@ pub(super) async fn a_projects_name_is_unique_within_its_workspace(fresh: &Fresh
         same("projects, the earliest made first", &read.projects(seed.workspace.id).await?, &all)?;
     });
     let emptied = Project { created_at: at(19), name: "Neu".to_owned(), ..project(3, seed.workspace.id) };
-    let filled = Project { rate_limit: rate_limit(3)?, suspended: suspension("y"), ..seed.project.clone() };
+    let filled =
+        Project { rate_limit: rate_limit(3)?, suspended: Some(suspension("y")), ..seed.project.clone() };
     transact!(backend, |tx| {
         let locked = lock_workspace(&mut *tx, seed.workspace.id).await?;
         yes("update_project", tx.update_project(&locked, &emptied).await?)?;
@@ -137,7 +147,10 @@ pub(super) async fn project_roles_are_set_and_taken_away(fresh: &Fresh) -> Resul
     }
     transact!(backend, |tx| {
         let locked = lock_workspace(&mut *tx, seed.workspace.id).await?;
-        no("delete_project_membership of nobody's", tx.delete_project_membership(&locked, project, id(2)).await?)?;
+        no(
+            "delete_project_membership of nobody's",
+            tx.delete_project_membership(&locked, project, id(2)).await?,
+        )?;
         yes("delete_project_membership", tx.delete_project_membership(&locked, project, account).await?)?;
         no("a second time", tx.delete_project_membership(&locked, project, account).await?)?;
         none("a project role taken away", tx.project_membership(project, account).await?)?;
@@ -150,7 +163,11 @@ pub(super) async fn a_membership_ends_with_its_project_roles_and_entries(fresh: 
     let seed = Seed::sow(&*backend).await?;
     let (here, account) = (seed.workspace.id, seed.account.id);
     let (elsewhere, there_project) = Seed::sow_workspace(&*backend, 2).await?;
-    let away = ProjectMembership { workspace: elsewhere.id, project: there_project.id, ..placed(&seed, 1, ProjectRole::None) };
+    let away = ProjectMembership {
+        workspace: elsewhere.id,
+        project: there_project.id,
+        ..placed(&seed, 1, ProjectRole::None)
+    };
     transact!(backend, |tx| {
         let locked = lock_workspace(&mut *tx, here).await?;
         let other = lock_workspace(&mut *tx, elsewhere.id).await?;
@@ -175,7 +192,10 @@ pub(super) async fn a_membership_ends_with_its_project_roles_and_entries(fresh: 
         none("its entries end with it", read.entry_of(seed.session.id, here).await?)?;
         there("the session stays", read.session(seed.session.id).await?)?;
         there("another member's place stays", read.membership(here, seed.other.id).await?)?;
-        there("another member's project role stays", read.project_membership(seed.project.id, seed.other.id).await?)?;
+        there(
+            "another member's project role stays",
+            read.project_membership(seed.project.id, seed.other.id).await?,
+        )?;
         there("another member's entry stays", read.entry(id(2)).await?)?;
         there("a membership elsewhere stays", read.membership(elsewhere.id, account).await?)?;
         there("a project role elsewhere stays", read.project_membership(there_project.id, account).await?)?;
@@ -198,7 +218,10 @@ pub(super) async fn a_session_has_one_entry_to_a_workspace(fresh: &Fresh) -> Res
         let other = lock_workspace(&mut *tx, elsewhere.id).await?;
         yes("insert_entry", tx.insert_entry(&locked, &first).await?)?;
         no("insert_entry a second time", tx.insert_entry(&locked, &entry(2, &seed.session, here)).await?)?;
-        yes("insert_entry elsewhere", tx.insert_entry(&other, &entry(3, &seed.session, elsewhere.id)).await?)?;
+        yes(
+            "insert_entry elsewhere",
+            tx.insert_entry(&other, &entry(3, &seed.session, elsewhere.id)).await?,
+        )?;
         yes("insert_entry of another session", tx.insert_entry(&locked, &entry(4, &second, here)).await?)?;
     })?;
     look!(backend, |read| {
