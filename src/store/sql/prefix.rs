@@ -55,7 +55,9 @@ mod tests {
     /// ATK-SQL-01
     #[test]
     fn a_prefix_is_nothing_but_the_beginning_of_a_name() {
-        for text in ["", "_a", "1a", "A", "a-b", "a b", "a;--", "a\"", "é", "sqlite_x", "pg_x", &"a".repeat(32)] {
+        for text in
+            ["", "_a", "1a", "A", "a-b", "a b", "a;--", "a\"", "é", "sqlite_x", "pg_x", &"a".repeat(32)]
+        {
             assert!(Prefix::parse(text).is_err(), "{text:?}");
         }
         for text in ["a", "pc_", "portcullis_", &"a".repeat(31)] {

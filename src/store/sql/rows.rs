@@ -22,11 +22,17 @@ use crate::store::record::Suspension;
 
 type Stored<T> = Result<T, StoreError>;
 
-/// One cell of a row: `None` inside is NULL, an outer `None` another type than asked for.
+/// A cell holds another type than asked for.
+pub(super) struct WrongType;
+
+/// One cell of a row; `None` is NULL.
+pub(super) type Cell<T> = Result<Option<T>, WrongType>;
+
+/// The cells of one row, whichever database it came from.
 pub(super) trait Cells {
-    fn int(&self, at: usize) -> Option<Option<i64>>;
-    fn text(&self, at: usize) -> Option<Option<&str>>;
-    fn bytes(&self, at: usize) -> Option<Option<&[u8]>>;
+    fn int(&self, at: usize) -> Cell<i64>;
+    fn text(&self, at: usize) -> Cell<&str>;
+    fn bytes(&self, at: usize) -> Cell<&[u8]>;
 }
 
 /// Reads the columns of a row from left to right.
@@ -48,7 +54,7 @@ impl<'a> Reader<'a> {
 
     pub(super) fn opt_int(&mut self, what: &'static str) -> Stored<Option<i64>> {
         let at = self.step();
-        self.row.int(at).ok_or(StoreError::Corrupt { what })
+        self.row.int(at).map_err(|WrongType| StoreError::Corrupt { what })
     }
 
     pub(super) fn int(&mut self, what: &'static str) -> Stored<i64> {
@@ -70,7 +76,7 @@ impl<'a> Reader<'a> {
 
     pub(super) fn opt_text(&mut self, what: &'static str) -> Stored<Option<&'a str>> {
         let at = self.step();
-        self.row.text(at).ok_or(StoreError::Corrupt { what })
+        self.row.text(at).map_err(|WrongType| StoreError::Corrupt { what })
     }
 
     pub(super) fn text(&mut self, what: &'static str) -> Stored<&'a str> {
@@ -108,7 +114,7 @@ impl<'a> Reader<'a> {
 
     pub(super) fn opt_bytes(&mut self, what: &'static str) -> Stored<Option<&'a [u8]>> {
         let at = self.step();
-        self.row.bytes(at).ok_or(StoreError::Corrupt { what })
+        self.row.bytes(at).map_err(|WrongType| StoreError::Corrupt { what })
     }
 
     pub(super) fn bytes(&mut self, what: &'static str) -> Stored<&'a [u8]> {

@@ -87,6 +87,7 @@ impl SqliteStore {
     /// [`StoreError::SchemaTooNew`] when a newer version of the crate was here; [`StoreError::Busy`] when the
     /// file is locked for longer than the patience; [`StoreError::Unavailable`] when it cannot be opened, or can
     /// keep no write-ahead log (`:memory:` cannot).
+    #[allow(clippy::needless_pass_by_value, reason = "options are built for one store")]
     pub fn open(path: impl AsRef<Path>, options: SqliteOptions) -> Result<Self, StoreError> {
         let path = path.as_ref();
         make_private(path).map_err(StoreError::unavailable)?;

@@ -6,8 +6,8 @@ use crate::recovery::Locator;
 use crate::secret::{Sealed, TokenDigest};
 use crate::store::StoreError;
 use crate::store::record::{
-    Account, AccountStatus, OneTimeToken, Password, RecoveryCodeRow, Session, SignUp, TokenKind, TotpEnrolment,
-    TotpFactor,
+    Account, AccountStatus, OneTimeToken, Password, RecoveryCodeRow, Session, SignUp, TokenKind,
+    TotpEnrolment, TotpFactor,
 };
 use crate::throttle::Counter;
 use crate::totp::Step;
@@ -18,7 +18,9 @@ pub(in crate::store::sql) fn account(row: &mut Reader<'_>) -> Stored<Account> {
         email: row.email("accounts.email")?,
         email_verified_at: row.time("accounts.email_verified_at")?,
         password: password(row)?,
-        status: row.suspension("accounts.suspended_at")?.map_or(AccountStatus::Active, AccountStatus::Suspended),
+        status: row
+            .suspension("accounts.suspended_at")?
+            .map_or(AccountStatus::Active, AccountStatus::Suspended),
         created_at: row.time("accounts.created_at")?,
         signed_in_at: row.opt_time("accounts.signed_in_at")?,
     })
@@ -30,7 +32,9 @@ fn password(row: &mut Reader<'_>) -> Stored<Option<Password>> {
     let compromised = row.opt_int("accounts.password_compromised")?;
     match (hash, set_at, compromised) {
         (None, None, None) => Ok(None),
-        (Some(hash), Some(set_at), Some(flag @ (0 | 1))) => Ok(Some(Password { hash, set_at, compromised: flag == 1 })),
+        (Some(hash), Some(set_at), Some(flag @ (0 | 1))) => {
+            Ok(Some(Password { hash, set_at, compromised: flag == 1 }))
+        }
         _ => Err(StoreError::Corrupt { what: "accounts.password_hash" }),
     }
 }

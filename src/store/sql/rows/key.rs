@@ -87,5 +87,10 @@ fn owner(row: &mut Reader<'_>) -> Stored<Option<OwnerStanding>> {
     let suspended = row.opt_int("accounts.suspended_at")?.is_some();
     let role: Option<Role> = row.opt_parsed("memberships.role", str::parse)?;
     let project_role: Option<ProjectRole> = row.opt_parsed("project_memberships.role", str::parse)?;
-    Ok(role.map(|role| OwnerStanding { active: exists && !suspended, role, project_role, definitions: Vec::new() }))
+    Ok(role.map(|role| OwnerStanding {
+        active: exists && !suspended,
+        role,
+        project_role,
+        definitions: Vec::new(),
+    }))
 }

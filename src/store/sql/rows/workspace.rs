@@ -14,7 +14,9 @@ pub(in crate::store::sql) fn workspace(row: &mut Reader<'_>) -> Stored<Workspace
     })
 }
 
-pub(in crate::store::sql) fn workspace_and_membership(row: &mut Reader<'_>) -> Stored<(Workspace, Membership)> {
+pub(in crate::store::sql) fn workspace_and_membership(
+    row: &mut Reader<'_>,
+) -> Stored<(Workspace, Membership)> {
     Ok((workspace(row)?, membership(row)?))
 }
 

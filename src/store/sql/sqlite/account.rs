@@ -47,7 +47,11 @@ impl<L: Lease> AccountReads for Open<L> {
         self.conn()?.one(sql::TOTP, params![id(account)], read::totp)
     }
 
-    async fn recovery_code(&mut self, account: AccountId, locator: Locator) -> Stored<Option<RecoveryCodeRow>> {
+    async fn recovery_code(
+        &mut self,
+        account: AccountId,
+        locator: Locator,
+    ) -> Stored<Option<RecoveryCodeRow>> {
         self.conn()?.one(sql::RECOVERY_CODE, params![id(account), locator.as_str()], read::recovery_code)
     }
 
@@ -163,7 +167,11 @@ impl AccountStore for Open<Writing> {
         self.conn()?.run(sql::DELETE_SIGN_UPS_OF, params![email.canonical()])
     }
 
-    async fn put_totp_enrolment(&mut self, account: &Locked<Account>, enrolment: &TotpEnrolment) -> Stored<()> {
+    async fn put_totp_enrolment(
+        &mut self,
+        account: &Locked<Account>,
+        enrolment: &TotpEnrolment,
+    ) -> Stored<()> {
         let parameters = params![
             id(enrolment.id),
             id(account.id),
@@ -242,10 +250,16 @@ impl AccountStore for Open<Writing> {
         self.conn()?.wrote(sessions::DELETE_SESSION, params![id(account), id(session)])
     }
 
-    async fn delete_sessions_of(&mut self, account: &Locked<Account>, except: Option<SessionId>) -> Stored<u32> {
+    async fn delete_sessions_of(
+        &mut self,
+        account: &Locked<Account>,
+        except: Option<SessionId>,
+    ) -> Stored<u32> {
         match except {
             None => self.conn()?.run(sessions::DELETE_SESSIONS_OF, params![id(account.id)]),
-            Some(kept) => self.conn()?.run(sessions::DELETE_OTHER_SESSIONS_OF, params![id(account.id), id(kept)]),
+            Some(kept) => {
+                self.conn()?.run(sessions::DELETE_OTHER_SESSIONS_OF, params![id(account.id), id(kept)])
+            }
         }
     }
 

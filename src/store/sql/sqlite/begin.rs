@@ -1,7 +1,7 @@
 //! Taking a connection, beginning on it, and giving it back with nothing open.
 
 use core::future::Future;
-use core::ops::{Deref, DerefMut};
+use core::ops::DerefMut;
 use core::sync::atomic::{AtomicU64, Ordering};
 use core::time::Duration;
 use std::path::Path;
@@ -117,7 +117,7 @@ impl Pool {
         Ok(Reading { conn: Some(conn), pool: Arc::clone(self), _permit: permit })
     }
 
-    fn idle(&self) -> impl DerefMut<Target = Vec<Conn>> + Deref {
+    fn idle(&self) -> impl DerefMut<Target = Vec<Conn>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -10,7 +10,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, Row, ToSql};
 use super::{Durability, SqliteOptions};
 use crate::store::StoreError;
 use crate::store::sql::prefix::Prefix;
-use crate::store::sql::rows::{Cells, Reader};
+use crate::store::sql::rows::{Cell, Cells, Reader, WrongType};
 
 type Stored<T> = Result<T, StoreError>;
 
@@ -47,7 +47,9 @@ struct TransactionFailed;
 
 /// The file cannot be kept the way this store needs it.
 #[derive(Debug, thiserror::Error)]
-#[error("the database cannot use a write-ahead log (it is in memory, or on a file system without shared memory)")]
+#[error(
+    "the database cannot use a write-ahead log (it is in memory, or on a file system without shared memory)"
+)]
 struct NoWriteAheadLog;
 
 impl Conn {
@@ -236,7 +238,8 @@ impl Conn {
         let explained = format!("EXPLAIN QUERY PLAN {}", self.prefix.apply(template));
         let mut statement = self.raw.prepare(&explained)?;
         let count = statement.parameter_count();
-        let rows = statement.query_map(rusqlite::params_from_iter((0..count).map(|_| 1_i64)), |row| row.get(3))?;
+        let rows =
+            statement.query_map(rusqlite::params_from_iter((0..count).map(|_| 1_i64)), |row| row.get(3))?;
         rows.collect()
     }
 
@@ -261,27 +264,27 @@ pub(super) fn failed(error: rusqlite::Error) -> StoreError {
 }
 
 impl Cells for Row<'_> {
-    fn int(&self, at: usize) -> Option<Option<i64>> {
-        match self.get_ref(at).ok()? {
-            ValueRef::Null => Some(None),
-            ValueRef::Integer(value) => Some(Some(value)),
-            _ => None,
+    fn int(&self, at: usize) -> Cell<i64> {
+        match self.get_ref(at) {
+            Ok(ValueRef::Null) => Ok(None),
+            Ok(ValueRef::Integer(value)) => Ok(Some(value)),
+            _ => Err(WrongType),
         }
     }
 
-    fn text(&self, at: usize) -> Option<Option<&str>> {
-        match self.get_ref(at).ok()? {
-            ValueRef::Null => Some(None),
-            ValueRef::Text(value) => core::str::from_utf8(value).ok().map(Some),
-            _ => None,
+    fn text(&self, at: usize) -> Cell<&str> {
+        match self.get_ref(at) {
+            Ok(ValueRef::Null) => Ok(None),
+            Ok(ValueRef::Text(value)) => core::str::from_utf8(value).map(Some).map_err(|_| WrongType),
+            _ => Err(WrongType),
         }
     }
 
-    fn bytes(&self, at: usize) -> Option<Option<&[u8]>> {
-        match self.get_ref(at).ok()? {
-            ValueRef::Null => Some(None),
-            ValueRef::Blob(value) => Some(Some(value)),
-            _ => None,
+    fn bytes(&self, at: usize) -> Cell<&[u8]> {
+        match self.get_ref(at) {
+            Ok(ValueRef::Null) => Ok(None),
+            Ok(ValueRef::Blob(value)) => Ok(Some(value)),
+            _ => Err(WrongType),
         }
     }
 }

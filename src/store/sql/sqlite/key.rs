@@ -43,7 +43,11 @@ impl<L: Lease> KeyReads for Open<L> {
         Ok(self.conn()?.one(sql::USAGE_OF, params![id(key)], read::usage)?.unwrap_or_default())
     }
 
-    async fn operation(&mut self, account: AccountId, operation: OperationId) -> Stored<Option<OperationRow>> {
+    async fn operation(
+        &mut self,
+        account: AccountId,
+        operation: OperationId,
+    ) -> Stored<Option<OperationRow>> {
         self.conn()?.one(sql::OPERATION, params![id(account), id(operation)], read::operation)
     }
 

@@ -23,7 +23,8 @@ statements! {
 
     APPEND_CHANGE = "INSERT INTO {p}changes (change) VALUES ($1)";
     EPOCH = "SELECT value FROM {p}meta WHERE name = 'epoch'";
-    CHANGES_KEPT = "SELECT MIN(id), MAX(id) FROM {p}changes";
+    // Two lookups; both at once would read the whole table.
+    CHANGES_KEPT = "SELECT (SELECT MIN(id) FROM {p}changes), (SELECT MAX(id) FROM {p}changes)";
     CHANGES_SINCE = "SELECT change FROM {p}changes WHERE id > $1 AND id <= $2 ORDER BY id";
 
     ADD_USAGE =
