@@ -324,10 +324,6 @@ pub(super) async fn locks_taken_in_order_by_200_callers_do_not_deadlock(fresh: &
     let workspaces = [seed.workspace.id, elsewhere.id];
     let moved = race(&backend, move |backend, number| async move {
         transact!(backend, |tx| {
-            let counter = crate::throttle::CounterKey::of("kit", &[u8::from(number % 3 == 0)]);
-            let mut charged = tx.lock_counter(counter, at(1)).await?;
-            charged.charged += 1;
-            tx.put_counter(counter, &charged).await?;
             // Some take both accounts, some one of them; the same of workspaces.
             for (_, id) in [1, 2].into_iter().zip(accounts).filter(|(bit, _)| number & bit != 0) {
                 let mut locked = lock_account(&mut *tx, id).await?;
@@ -342,6 +338,10 @@ pub(super) async fn locks_taken_in_order_by_200_callers_do_not_deadlock(fresh: &
                 locked.name.push('x');
                 tx.update_workspace(&locked).await?;
             }
+            let counter = crate::throttle::CounterKey::of("kit", &[u8::from(number % 3 == 0)]);
+            let mut charged = tx.lock_counter(counter, at(1)).await?;
+            charged.charged += 1;
+            tx.put_counter(counter, &charged).await?;
             tokio::time::sleep(Duration::from_micros(100)).await;
         })
     })

@@ -232,6 +232,7 @@ pub(super) fn key(number: u64, seed: &Seed) -> Result<Key, Flaw> {
         allowlist: None,
         rate_limit: None,
         suspended: None,
+        suspended_by_operator: None,
         revoked_at: None,
         created_by: seed.account.id,
         created_at: at(40),
@@ -249,6 +250,7 @@ pub(super) fn full_key(number: u64, seed: &Seed) -> Result<Key, Flaw> {
         allowlist: Some(networks.map_err(|_| Flaw::Sample { what: "allowlist" })?),
         rate_limit: rate_limit(7)?,
         suspended: Some(suspension("späte Zahlung")),
+        suspended_by_operator: Some(suspension("Missbrauch")),
         revoked_at: Some(at(50)),
         created_by: seed.other.id,
         ..key(number, seed)?

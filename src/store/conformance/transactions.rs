@@ -54,8 +54,6 @@ pub(super) async fn a_dropped_transaction_leaves_nothing(fresh: &Fresh) -> Resul
     let counter = CounterKey::of("kit", b"dropped");
     {
         let mut tx = backend.begin().await?;
-        let charged = tx.lock_counter(counter, at(1)).await?;
-        tx.put_counter(counter, &charged).await?;
         let mut locked = lock_account(&mut *tx, seed.account.id).await?;
         locked.signed_in_at = Some(at(9));
         yes("update_account", tx.update_account(&locked).await?)?;
@@ -71,6 +69,8 @@ pub(super) async fn a_dropped_transaction_leaves_nothing(fresh: &Fresh) -> Resul
         yes("insert_secret", tx.insert_secret(&workspace, &secret(1, id(1))).await?)?;
         tx.push_mail(&mail(1, 1)).await?;
         yes("delete_membership", tx.delete_membership(&workspace, seed.other.id).await?)?;
+        let charged = tx.lock_counter(counter, at(1)).await?;
+        tx.put_counter(counter, &charged).await?;
         drop(tx);
     }
     look!(backend, |read| {
@@ -207,15 +207,15 @@ pub(super) async fn futures_dropped_midway_leave_all_or_nothing(fresh: &Fresh) -
             let (backend, committing) = (Arc::clone(&backend), Arc::clone(&committing));
             async move {
                 let mut tx = backend.begin().await?;
-                let mut counter = tx.lock_counter(key, at(1)).await?;
-                tokio::task::yield_now().await;
-                counter.charged += 1;
-                tx.put_counter(key, &counter).await?;
-                tokio::task::yield_now().await;
                 let locked = tx.lock_account(account).await?;
                 if let Some(locked) = locked {
                     tx.insert_token(&locked, &token(number, TokenKind::SignIn, account)).await?;
                 }
+                tokio::task::yield_now().await;
+                let mut counter = tx.lock_counter(key, at(1)).await?;
+                tokio::task::yield_now().await;
+                counter.charged += 1;
+                tx.put_counter(key, &counter).await?;
                 tokio::task::yield_now().await;
                 committing.fetch_add(1, Ordering::SeqCst);
                 tx.commit().await
