@@ -1,6 +1,7 @@
 //! portcullis
 
 pub mod access;
+pub mod api;
 pub mod email;
 pub mod error;
 pub mod hashing;
@@ -14,3 +15,4 @@ pub mod source;
 pub mod store;
 pub mod throttle;
 pub mod totp;
+pub mod usage;
