@@ -2,6 +2,7 @@
 
 pub mod access;
 pub mod api;
+pub mod dashboard;
 pub mod email;
 pub mod error;
 pub mod hashing;

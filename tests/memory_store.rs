@@ -5,12 +5,22 @@
 use core::sync::atomic::Ordering;
 use core::time::Duration;
 
-use jiff::Timestamp;
+use std::collections::BTreeSet;
+
+use jiff::{Timestamp, ToSpan};
+use portcullis::access::{Permission, ProjectRole, Role, RoleDefinition, Scope};
 use portcullis::email::EmailAddress;
-use portcullis::id::{AccountId, Id, WorkspaceId};
+use portcullis::id::{AccountId, Id, KeyId, ProjectId, RoleId, WorkspaceId};
+use portcullis::key::{KeyDigest, KeyName, SecretId};
 use portcullis::store::memory::{MemoryStore, REMEMBERED_CHANGES, TRUST};
-use portcullis::store::record::{Account, AccountStatus, Change, Workspace};
-use portcullis::store::{ChangeStream, Changes, Locked, Position, Store, Transaction};
+use portcullis::store::record::{
+    Account, AccountStatus, Change, Key, KeyKind, KeySecret, Membership, OwnerStanding, Project,
+    ProjectMembership, UsageDelta, Workspace,
+};
+use portcullis::store::{
+    ChangeStream, Changes, KeyDirectory, KeyUsage, Locked, Position, Store, Transaction, UsageSink,
+};
+use portcullis::throttle::{Counter, CounterKey};
 
 const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 
@@ -179,6 +189,155 @@ async fn a_row_that_does_not_fit_is_refused_and_changes_nothing() {
     assert!(transaction.insert_account(&same_id).await.is_err());
     assert!(transaction.account_by_email(&same_id.email).await.unwrap().is_none());
     assert_eq!(transaction.account(account(1).id).await.unwrap(), Some(account(1)));
+}
+
+fn scopes(names: &[&str]) -> BTreeSet<Scope> {
+    names.iter().map(|name| Scope::parse(name).unwrap()).collect()
+}
+
+fn role(number: u8, scope: &str) -> RoleDefinition {
+    let permissions = BTreeSet::from([Permission::parse("keys.list").unwrap()]);
+    RoleDefinition {
+        id: RoleId::from_parts(NOW, [number; 10]),
+        name: String::new(),
+        permissions,
+        scopes: scopes(&[scope]),
+    }
+}
+
+fn key() -> Key {
+    Key {
+        id: KeyId::from_parts(NOW, [1; 10]),
+        workspace: workspace(1).id,
+        project: ProjectId::from_parts(NOW, [1; 10]),
+        kind: KeyKind::Personal(account(1).id),
+        name: KeyName::parse("key").unwrap(),
+        environment: "live".to_owned(),
+        scopes: scopes(&["models.read"]),
+        expires_at: None,
+        allowlist: None,
+        rate_limit: None,
+        suspended: None,
+        revoked_at: None,
+        created_by: account(1).id,
+        created_at: NOW,
+    }
+}
+
+/// A store with the key of a member whose role in the workspace is custom role 1 and in the project 2.
+async fn store_with_key() -> (MemoryStore, SecretId) {
+    let store = MemoryStore::new();
+    let secret = SecretId::from_bits(7);
+    let mut transaction = store.begin().await.unwrap();
+    transaction.insert_account(&account(1)).await.unwrap();
+    let locked = locked_workspace(transaction.as_mut()).await;
+    for role in [role(1, "models.read"), role(2, "files.read"), role(3, "files.write")] {
+        transaction.put_role(&locked, &role).await.unwrap();
+    }
+    let (workspace, project, account) = (workspace(1).id, key().project, account(1).id);
+    let row = Project {
+        id: project,
+        workspace,
+        name: "p".to_owned(),
+        rate_limit: None,
+        suspended: None,
+        created_at: NOW,
+    };
+    assert!(transaction.insert_project(&locked, &row).await.unwrap());
+    let membership =
+        Membership { workspace, account, role: Role::Custom(role(1, "models.read").id), since: NOW };
+    transaction.put_membership(&locked, &membership).await.unwrap();
+    let in_project = ProjectRole::Is(Role::Custom(role(2, "files.read").id));
+    let membership = ProjectMembership { workspace, project, account, role: in_project };
+    transaction.put_project_membership(&locked, &membership).await.unwrap();
+    transaction.insert_key(&locked, &key()).await.unwrap();
+    let digest = KeyDigest::from_bytes([1; 32]);
+    let row =
+        KeySecret { id: secret, key: key().id, digest, shown_to: account, created_at: NOW, ends_at: None };
+    assert!(transaction.insert_secret(&locked, &row).await.unwrap());
+    assert!(!transaction.insert_secret(&locked, &row).await.unwrap());
+    transaction.commit().await.unwrap();
+    (store, secret)
+}
+
+#[tokio::test]
+async fn a_grant_shows_its_owner_as_they_are_at_present() {
+    let (store, secret) = store_with_key().await;
+    let grant = store.resolve(secret).await.unwrap().unwrap();
+    assert_eq!(grant.key, key());
+    let owner = OwnerStanding {
+        active: true,
+        role: Role::Custom(role(1, "models.read").id),
+        project_role: Some(ProjectRole::Is(Role::Custom(role(2, "files.read").id))),
+        definitions: vec![role(1, "models.read"), role(2, "files.read")],
+    };
+    assert_eq!(grant.owner, Some(owner));
+
+    let mut transaction = store.begin().await.unwrap();
+    let locked = locked_workspace(transaction.as_mut()).await;
+    assert!(transaction.delete_membership(&locked, account(1).id).await.unwrap());
+    transaction.commit().await.unwrap();
+    assert_eq!(store.resolve(secret).await.unwrap().unwrap().owner, None);
+    assert_eq!(store.resolve(SecretId::from_bits(8)).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn usage_is_added_up_and_alters_no_verification() {
+    let (store, _) = store_with_key().await;
+    let commits = store.local_commits().load(Ordering::Acquire);
+    let steps = store.begin_read().await.unwrap().first_steps(account(1).id).await.unwrap();
+    assert_eq!(steps, (true, false));
+    let late = NOW + 2.seconds();
+    let delta = |last_at, allowed, refused| {
+        let (key, project, scope) = (key().id, key().project, Scope::parse("models.read").unwrap());
+        UsageDelta { key, project, scope, hour: NOW, allowed, refused, last_at }
+    };
+    store.add_usage(&[delta(late, 1, 2), delta(NOW, 10, 20)]).await.unwrap();
+    let mut read = store.begin_read().await.unwrap();
+    let sum = KeyUsage { allowed: 11, refused: 22, last_at: Some(late) };
+    assert_eq!(read.usage_of(key().id).await.unwrap(), sum);
+    assert_eq!(read.first_steps(account(1).id).await.unwrap(), (true, true));
+    assert_eq!(read.first_steps(account(2).id).await.unwrap(), (false, false));
+    assert_eq!(store.local_commits().load(Ordering::Acquire), commits);
+}
+
+#[tokio::test]
+async fn a_revoked_keys_names_are_no_longer_in_use_but_roles_and_ceilings_are() {
+    let (store, _) = store_with_key().await;
+    let mut transaction = store.begin().await.unwrap();
+    let mut locked = locked_workspace(transaction.as_mut()).await;
+    let only_here = Key { scopes: scopes(&["batch.run"]), ..key() };
+    assert!(transaction.update_key(&locked, &only_here).await.unwrap());
+    locked.service_ceiling = Some(scopes(&["usage.read"]));
+    transaction.update_workspace(&locked).await.unwrap();
+    let of_roles_and_ceiling = scopes(&["files.read", "files.write", "models.read", "usage.read"]);
+    let (_, with_key) = transaction.names_in_use().await.unwrap();
+    assert_eq!(
+        with_key.difference(&of_roles_and_ceiling).cloned().collect::<BTreeSet<_>>(),
+        scopes(&["batch.run"])
+    );
+    transaction.update_key(&locked, &Key { revoked_at: Some(NOW), ..only_here }).await.unwrap();
+    let (permissions, without_key) = transaction.names_in_use().await.unwrap();
+    assert_eq!(without_key, of_roles_and_ceiling);
+    assert_eq!(permissions, role(1, "files.read").permissions);
+}
+
+#[tokio::test]
+async fn a_sweep_takes_no_more_than_asked_and_nothing_that_is_not_over() {
+    let store = MemoryStore::new();
+    let mut transaction = store.begin().await.unwrap();
+    for number in 0..5 {
+        let touched_at = NOW + i64::from(number).seconds();
+        let mut counter = transaction.lock_counter(CounterKey([number; 32]), touched_at).await.unwrap();
+        counter.charged = 1;
+        transaction.put_counter(CounterKey([number; 32]), &counter).await.unwrap();
+    }
+    let forget_before = NOW + 3.seconds();
+    assert_eq!(transaction.sweep(NOW, forget_before, 2).await.unwrap(), 2);
+    assert_eq!(transaction.sweep(NOW, forget_before, 2).await.unwrap(), 1);
+    assert_eq!(transaction.sweep(NOW, forget_before, 2).await.unwrap(), 0);
+    let kept = Counter { charged: 1, ..Counter::fresh(forget_before) };
+    assert_eq!(transaction.counter(CounterKey([3; 32])).await.unwrap(), Some(kept));
 }
 
 /// The negative control has to be visibly broken, or the kit proves nothing by finding it out.

@@ -195,6 +195,10 @@ impl View<Writer> {
     }
 
     /// Nothing, but for the store that must be found out.
+    #[cfg_attr(
+        not(feature = "conformance"),
+        allow(clippy::unused_async, reason = "waits only in the store to find out")
+    )]
     async fn let_others_race(&self) {
         #[cfg(feature = "conformance")]
         if matches!(self.writer.place, Place::Racing(_)) {

@@ -67,9 +67,6 @@ impl UsageSink for MemoryStore {
             usage.refused = usage.refused.saturating_add(delta.refused);
             usage.last_at = usage.last_at.max(Some(delta.last_at));
             state.usage.insert(delta.key, usage);
-            if let Some(key) = state.keys.get(&delta.key) {
-                state.users.insert(key.created_by);
-            }
         }
         // No verification is altered, so `local_commits` stays.
         drop(transaction.publish());

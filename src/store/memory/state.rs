@@ -108,8 +108,6 @@ tables! {
     secrets_of: Index<KeyId, SecretId>,
     operations: OrdMap<(AccountId, OperationId), OperationRow>,
     usage: OrdMap<KeyId, KeyUsage>,
-    /// Who made a key that was used.
-    users: OrdSet<AccountId>,
 
     roles: Table<(WorkspaceId, RoleId), RoleDefinition>,
     roles_of: Index<WorkspaceId, RoleId>,
@@ -158,10 +156,6 @@ impl<A: Ord + Clone, B: Ends> Index<A, B> {
             .range((a.clone(), from)..=(a, B::most()))
             .map(|(_, b)| b.clone())
             .skip_while(move |b| Some(b) == skipped.as_ref())
-    }
-
-    pub(super) fn is_empty_of(&self, a: A) -> bool {
-        self.of(a).next().is_none()
     }
 
     #[cfg(test)]
