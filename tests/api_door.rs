@@ -1,7 +1,13 @@
 //! The programs' door, through its public face, on every store.
 
 #![cfg(feature = "sqlite")]
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot be set up has failed")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot be set up has failed"
+)]
+#![allow(unreachable_pub, reason = "a test is a crate of its own")]
 
 #[path = "api_door/world.rs"]
 mod world;
@@ -21,8 +27,8 @@ use portcullis::store::record::{AccountStatus, KeyKind, ProjectMembership};
 use secrecy::ExposeSecret;
 use uuid::Uuid;
 use world::{
-    TRUST, World, bearer, key_id, now, on_every_store, owner, project_id, scopes, secret_record, send, suspension,
-    workspace,
+    TRUST, World, bearer, key_id, now, on_every_store, owner, project_id, scopes, secret_record, send,
+    suspension, workspace,
 };
 
 on_every_store! {
@@ -129,6 +135,8 @@ async fn all_keys_that_may_not_be_used_look_alike_and_the_operator_sees_why(worl
     check(Reason::Expired, world.call(&door, &expired).await.unwrap_err());
     let suspended = world.key(3, |key| key.suspended = Some(suspension())).await;
     check(Reason::Suspended(Suspended::Key), world.call(&door, &suspended).await.unwrap_err());
+    let by_operator = world.key(5, |key| key.suspended_by_operator = Some(suspension())).await;
+    check(Reason::Suspended(Suspended::KeyByOperator), world.call(&door, &by_operator).await.unwrap_err());
     let key = world.key(4, |_| {}).await;
     assert!(world.call(&door, &key).await.is_ok());
     world.edit_project(1, |project| project.suspended = Some(suspension())).await;
@@ -143,7 +151,7 @@ async fn all_keys_that_may_not_be_used_look_alike_and_the_operator_sees_why(worl
     assert!(world.call(&door, &key).await.is_ok());
     check(Reason::NoSuchSecret, world.call(&door, &world.text(99, "live")).await.unwrap_err());
     // The id of each of these with another secret: nobody learns that it expired or was revoked.
-    for number in [1, 2, 3, 4] {
+    for number in [1, 2, 3, 4, 5] {
         let environment = world.format.environment("live").unwrap();
         let id = portcullis::key::SecretId::from_bits(number);
         let wrong = world.format.mint(&environment, id, [0xEE; 32]).unwrap();
@@ -195,7 +203,8 @@ async fn the_older_secret_of_a_rotation_ends_when_its_overlap_does(world: World)
     let end = now() + SignedDuration::from_secs(60);
     let newer = rotate(&world, end).await;
     world.clock.set_wall(end - SignedDuration::from_micros(1));
-    let (by_older, by_newer) = (world.call(&door, &older).await.unwrap(), world.call(&door, &newer).await.unwrap());
+    let (by_older, by_newer) =
+        (world.call(&door, &older).await.unwrap(), world.call(&door, &newer).await.unwrap());
     assert_eq!(by_older.key(), by_newer.key());
     assert_ne!(by_older.secret(), by_newer.secret());
     world.clock.set_wall(end);
@@ -248,7 +257,10 @@ async fn a_personal_key_is_worth_what_its_owner_may_do_now(world: World) {
     let read = world.need("models.read");
     for door in &doors {
         let caller = world.call_for(door, &key, create).await.unwrap();
-        assert_eq!((caller.owner(), caller.project(), caller.workspace()), (Some(owner()), project_id(1), workspace()));
+        assert_eq!(
+            (caller.owner(), caller.project(), caller.workspace()),
+            (Some(owner()), project_id(1), workspace())
+        );
         let denied = world.call_for(door, &key, world.need("files.delete")).await;
         assert_eq!(reason(denied), Reason::ScopeBeyondRole, "the key has it, a Developer has not");
     }
@@ -259,7 +271,10 @@ async fn a_personal_key_is_worth_what_its_owner_may_do_now(world: World) {
     }
     world.set_role(Role::Admin).await;
     for door in &doors {
-        assert!(world.call_for(door, &key, world.need("files.delete")).await.is_ok(), "promotion counts, too");
+        assert!(
+            world.call_for(door, &key, world.need("files.delete")).await.is_ok(),
+            "promotion counts, too"
+        );
     }
     // A custom role, then its definition narrowed, then gone.
     let mut role = RoleDefinition {
@@ -268,7 +283,9 @@ async fn a_personal_key_is_worth_what_its_owner_may_do_now(world: World) {
         permissions: [].into(),
         scopes: scopes(&["models.read", "completions.create"]),
     };
-    for (names, may_create) in [(&["models.read", "completions.create"] as &[_], true), (&["models.read"], false)] {
+    for (names, may_create) in
+        [(&["models.read", "completions.create"] as &[_], true), (&["models.read"], false)]
+    {
         role.scopes = scopes(names);
         let mut work = world.work().await;
         work.tx.put_role(&work.locked, &role).await.unwrap();
@@ -320,7 +337,10 @@ async fn a_valid_key_needs_the_scope_and_the_project_as_well(world: World) {
     let denied = world.call_for(&door, &key, world.need("completions.create")).await.unwrap_err();
     assert_eq!(denied.reason(), Reason::ScopeNotHeld);
     let face = denied.face();
-    assert_eq!((face.status, face.code, face.bearer_error), (403, "insufficient_scope", Some("insufficient_scope")));
+    assert_eq!(
+        (face.status, face.code, face.bearer_error),
+        (403, "insufficient_scope", Some("insufficient_scope"))
+    );
     assert_eq!(face.scope, Some("completions.create".parse().unwrap()));
     let read = world.need("models.read");
     let caller = world.call_for(&door, &key, read.in_project(project_id(1))).await.unwrap();
@@ -361,7 +381,11 @@ async fn the_allowlist_is_asked_at_every_call_about_the_address_handed_in(world:
     let wrong = world.format.mint(&environment, key.id(), [9; 32]).unwrap();
     assert_eq!(reason(world.call_from(&door, &wrong, "192.0.3.7").await), Reason::DigestMismatch);
     world.edit_key(1, |key| key.allowlist = list(&["192.0.2.8"])).await;
-    assert_eq!(reason(world.call_from(&door, &key, "192.0.2.7").await), Reason::AddressNotAllowed, "narrowed");
+    assert_eq!(
+        reason(world.call_from(&door, &key, "192.0.2.7").await),
+        Reason::AddressNotAllowed,
+        "narrowed"
+    );
     assert!(world.call_from(&door, &key, "192.0.2.8").await.is_ok());
 }
 
@@ -385,7 +409,10 @@ async fn limits_hold_for_a_key_and_for_its_project_across_a_dropped_grant(world:
         Err(Denied::Throttled(why)) => (why.by, why.retry_after),
         other => panic!("{other:?}"),
     };
-    assert_eq!(reason(world.call_for(&door, &limited, world.need("files.delete")).await), Reason::ScopeBeyondRole);
+    assert_eq!(
+        reason(world.call_for(&door, &limited, world.need("files.delete")).await),
+        Reason::ScopeBeyondRole
+    );
     assert!(world.call(&door, &limited).await.is_ok() && world.call(&door, &limited).await.is_ok());
     let wait = Duration::from_secs(5);
     assert_eq!(throttled(world.call(&door, &limited).await), (LimitOf::Key, wait));
@@ -397,7 +424,10 @@ async fn limits_hold_for_a_key_and_for_its_project_across_a_dropped_grant(world:
     // Its refused requests used up nothing of the project's: two more fit, of any key.
     assert!(world.call(&door, &second).await.is_ok() && world.call(&door, &third).await.is_ok());
     assert_eq!(throttled(world.call(&door, &second).await), (LimitOf::Project, Duration::from_millis(2_500)));
-    assert!(world.call(&world.door(), &second).await.is_ok(), "another process counts for itself, as documented");
+    assert!(
+        world.call(&world.door(), &second).await.is_ok(),
+        "another process counts for itself, as documented"
+    );
     world.clock.advance(Duration::from_secs(5));
     assert!(world.call(&door, &limited).await.is_ok());
 }
@@ -443,7 +473,8 @@ async fn requests_for_one_known_key_share_a_lookup(world: World) {
     for (polls_fail, most) in [(false, 1), (true, 2)] {
         world.seam.polls_fail.store(polls_fail, SeqCst);
         world.clock.advance(TRUST);
-        let (resolved, door) = (world.seam.resolved(), if polls_fail { Arc::clone(&door) } else { world.door() });
+        let (resolved, door) =
+            (world.seam.resolved(), if polls_fail { Arc::clone(&door) } else { world.door() });
         let calls: Vec<_> = (0..200)
             .map(|_| {
                 let (world, door, key) = (Arc::clone(&world), Arc::clone(&door), Arc::clone(&key));
@@ -562,7 +593,10 @@ async fn refusals_raise_bounded_events_without_secrets_and_successes_none(world:
     world.revoke(1).await;
     assert!(world.call_from(&door, &key, "192.0.2.7").await.is_err());
     let event = world.events.all().remove(0);
-    assert_eq!((event.code, event.key, event.workspace), (Some("revoked"), Some(key_id(1)), Some(workspace())));
+    assert_eq!(
+        (event.code, event.key, event.workspace),
+        (Some("revoked"), Some(key_id(1)), Some(workspace()))
+    );
     assert_eq!(event.source.address(), Some("192.0.2.7".parse().unwrap()));
     let written = serde_json::to_string(&event).unwrap();
     assert!(!written.contains(&key.expose_secret()[21..]), "{written}");
@@ -585,12 +619,13 @@ async fn a_revocation_through_another_handle_of_the_file_takes_effect_within_the
 
     let world = World::sqlite().await;
     let key = world.key(1, |_| {}).await;
-    let file = world._folder.as_ref().unwrap().path().join("door.db");
+    let file = world.folder.as_ref().unwrap().path().join("door.db");
     let other = SqliteStore::open(file, SqliteOptions::new().trust(TRUST)).unwrap();
     let clock = Arc::new(ManualClock::at(now()));
-    let door = ApiDoor::builder(other.clone(), other, Arc::clone(&world.catalogue), Arc::clone(&world.format))
-        .clock(Arc::clone(&clock) as Arc<dyn Clock>)
-        .build();
+    let door =
+        ApiDoor::builder(other.clone(), other, Arc::clone(&world.catalogue), Arc::clone(&world.format))
+            .clock(Arc::clone(&clock) as Arc<dyn Clock>)
+            .build();
     assert!(world.call(&door, &key).await.is_ok());
     world.revoke(1).await;
     clock.advance(TRUST);

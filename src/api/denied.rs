@@ -95,8 +95,10 @@ pub enum Reason {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Suspended {
-    /// The key.
+    /// The key, by its workspace.
     Key,
+    /// The key, by the service's operator.
+    KeyByOperator,
     /// Its project.
     Project,
     /// Its workspace.
@@ -278,6 +280,7 @@ impl Reason {
             Self::WrongEnvironment => "wrong_environment",
             Self::Revoked => "revoked",
             Self::Suspended(Suspended::Key) => "key_suspended",
+            Self::Suspended(Suspended::KeyByOperator) => "key_suspended_by_operator",
             Self::Suspended(Suspended::Project) => "project_suspended",
             Self::Suspended(Suspended::Workspace) => "workspace_suspended",
             Self::OwnerGone => "owner_gone",

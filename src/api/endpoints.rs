@@ -195,6 +195,13 @@ impl EndpointsBuilder {
     }
 }
 
+/// A segment of a template.
+enum Segment {
+    Literal(String),
+    /// `{name}`
+    Any,
+}
+
 /// One segment's place in the tree of templates.
 #[derive(Clone, Debug, Default)]
 struct Node {
@@ -205,11 +212,10 @@ struct Node {
 }
 
 impl Node {
-    /// `None` stands for any segment.
-    fn child(&mut self, segment: Option<String>) -> &mut Self {
+    fn child(&mut self, segment: Segment) -> &mut Self {
         match segment {
-            Some(literal) => self.literal.entry(literal).or_default(),
-            None => self.any.get_or_insert_default(),
+            Segment::Literal(literal) => self.literal.entry(literal).or_default(),
+            Segment::Any => self.any.get_or_insert_default(),
         }
     }
 
@@ -218,7 +224,7 @@ impl Node {
         let Some(segment) = segments.next() else {
             return (!self.needs.is_empty()).then_some(self);
         };
-        // A `dyn` iterator would allocate; the recursion is as deep as a template is long.
+        // As deep as a template is long.
         let literal = self.literal.get(segment).and_then(|node| node.find(segments.clone()));
         literal.or_else(|| {
             let any = self.any.as_ref().filter(|_| !matches!(segment, "" | "." | ".."))?;
@@ -232,8 +238,7 @@ impl Node {
     }
 }
 
-/// The segments; `None` within for `{name}`.
-fn read_template(path: &str) -> Option<Vec<Option<String>>> {
+fn read_template(path: &str) -> Option<Vec<Segment>> {
     if path.contains(['?', '#']) {
         return None;
     }
@@ -241,12 +246,12 @@ fn read_template(path: &str) -> Option<Vec<Option<String>>> {
     segments.filter(|segments| segments.len() <= MAX_SEGMENTS)
 }
 
-fn read_segment(segment: &str) -> Option<Option<String>> {
+fn read_segment(segment: &str) -> Option<Segment> {
     let name = segment.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
     let plain = |text: &str| !text.contains(['{', '}']);
     match name {
-        Some(name) => (!name.is_empty() && !name.starts_with('*') && plain(name)).then_some(None),
-        None => plain(segment).then(|| Some(segment.to_owned())),
+        Some(name) => (!name.is_empty() && !name.starts_with('*') && plain(name)).then_some(Segment::Any),
+        None => plain(segment).then(|| Segment::Literal(segment.to_owned())),
     }
 }
 

@@ -96,6 +96,8 @@ fn dead(grant: &Grant) -> Option<Reason> {
         Some(Reason::Revoked)
     } else if grant.key.suspended.is_some() {
         Some(Reason::Suspended(Suspended::Key))
+    } else if grant.key.suspended_by_operator.is_some() {
+        Some(Reason::Suspended(Suspended::KeyByOperator))
     } else if grant.project_suspended {
         Some(Reason::Suspended(Suspended::Project))
     } else if grant.workspace_suspended {

@@ -17,7 +17,8 @@ use portcullis::key::{KeyFormat, KeyText, SecretId};
 use portcullis::ports::{Clock, ManualClock, SecurityEvent, SecurityEvents};
 use portcullis::store::memory::MemoryStore;
 use portcullis::store::record::{
-    Account, AccountStatus, Grant, Key, KeyKind, KeySecret, Membership, Project, Suspension, UsageDelta, Workspace,
+    Account, AccountStatus, Grant, Key, KeyKind, KeySecret, Membership, Project, Suspension, UsageDelta,
+    Workspace,
 };
 use portcullis::store::sql::{Durability, SqliteOptions, SqliteStore};
 use portcullis::store::{
@@ -57,7 +58,8 @@ pub struct World {
     pub catalogue: Arc<Catalogue>,
     pub format: Arc<KeyFormat>,
     pub events: Arc<Recorder>,
-    pub _folder: Option<tempfile::TempDir>,
+    /// Kept until the test ends.
+    pub folder: Option<tempfile::TempDir>,
 }
 
 /// What stands between a door and the store. Clones are the same seam.
@@ -237,7 +239,7 @@ impl World {
             catalogue: Arc::new(catalogue),
             format: Arc::new(KeyFormat::new("acme", &["live", "test"]).unwrap()),
             events: Arc::default(),
-            _folder: folder,
+            folder,
         };
         world.set_up().await;
         world
@@ -367,7 +369,12 @@ impl World {
     }
 }
 
-pub async fn send(door: &ApiDoor, headers: &[&str], peer: Option<IpAddr>, need: Need) -> Result<Caller, Denied> {
+pub async fn send(
+    door: &ApiDoor,
+    headers: &[&str],
+    peer: Option<IpAddr>,
+    need: Need,
+) -> Result<Caller, Denied> {
     let authorization: Vec<&[u8]> = headers.iter().map(|header| header.as_bytes()).collect();
     door.authenticate(&ApiRequest { authorization: &authorization, peer, need }).await
 }
@@ -405,7 +412,14 @@ pub fn scopes(names: &[&str]) -> BTreeSet<Scope> {
 }
 
 pub fn secret_record(key: KeyId, text: &KeyText) -> KeySecret {
-    KeySecret { id: text.id(), key, digest: text.digest(), shown_to: owner(), created_at: now(), ends_at: None }
+    KeySecret {
+        id: text.id(),
+        key,
+        digest: text.digest(),
+        shown_to: owner(),
+        created_at: now(),
+        ends_at: None,
+    }
 }
 
 fn project_record(number: u8) -> Project {
@@ -432,6 +446,7 @@ fn key_record(number: u8) -> Key {
         allowlist: None,
         rate_limit: None,
         suspended: None,
+        suspended_by_operator: None,
         revoked_at: None,
         created_by: owner(),
         created_at: now(),
