@@ -1,6 +1,7 @@
 //! portcullis
 
 pub mod access;
+pub mod api;
 pub mod dashboard;
 pub mod email;
 pub mod error;
@@ -15,3 +16,4 @@ pub mod source;
 pub mod store;
 pub mod throttle;
 pub mod totp;
+pub mod usage;
