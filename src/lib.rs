@@ -1,6 +1,7 @@
 //! portcullis
 
 pub mod access;
+pub mod dashboard;
 pub mod email;
 pub mod error;
 pub mod hashing;

@@ -12,7 +12,7 @@
 //! 2. **Locks.** After `lock_*` returned, later reads in the transaction see every commit of every earlier
 //!    holder of that lock, and nobody else takes it before this transaction ends; or the result is
 //!    [`StoreError::Conflict`] and nothing happened. A lock is a value ([`Locked`]) that the writes it guards
-//!    ask for. Accounts are locked before workspaces, counters before accounts, each in id order.
+//!    ask for. Accounts are locked before workspaces, workspaces before counters, each in id order.
 //! 3. **Single statements tell the truth.** `take_token`, `insert_… -> bool` and the like need no lock: of any
 //!    number of concurrent callers, exactly as many are told `true` (or given the row) as the name says.
 //! 4. **Unique** are: an account's canonical e-mail address, a token digest, a secret's id, a project's name in
@@ -36,9 +36,9 @@ pub mod record;
 mod within;
 
 pub use contract::{
-    AccountReads, AccountStore, AuditLog, AuditReads, ChangeStream, Changes, KeyDirectory, KeyReads, KeyStore, KeyUsage,
-    OperationRow, Outbox, PolicyReads, PolicyStore, Polled, Position, Snapshot, Store, Transaction, UsageSink,
-    WorkspaceReads, WorkspaceStore,
+    AccountReads, AccountStore, AuditLog, AuditReads, ChangeStream, Changes, KeyDirectory, KeyReads,
+    KeyStore, KeyUsage, OperationRow, Outbox, PolicyReads, PolicyStore, Polled, Position, Snapshot, Store,
+    Transaction, UsageSink, WorkspaceReads, WorkspaceStore,
 };
 pub use error::{StoreError, StoreFailure};
 pub use locked::Locked;

@@ -85,7 +85,12 @@ impl Backoff {
     ///
     /// # Errors
     /// [`BadThrottle`] when `disable_at` is above [`MOST_FAILURES`] or below `free`, or a number is zero.
-    pub fn new(free: u32, first_wait: Duration, longest_wait: Duration, disable_at: u32) -> Result<Self, BadThrottle> {
+    pub fn new(
+        free: u32,
+        first_wait: Duration,
+        longest_wait: Duration,
+        disable_at: u32,
+    ) -> Result<Self, BadThrottle> {
         let first_wait = SignedDuration::try_from(first_wait).map_err(|_| BadThrottle(()))?;
         let longest_wait = SignedDuration::try_from(longest_wait).map_err(|_| BadThrottle(()))?;
         let ok = free > 0
@@ -108,8 +113,10 @@ impl Backoff {
         }
         counter.charged += 1;
         counter.touched_at = now;
-        counter.until =
-            counter.charged.checked_sub(self.free).map(|over| now.saturating_add(self.wait_after(over)).unwrap_or(now));
+        counter.until = counter
+            .charged
+            .checked_sub(self.free)
+            .map(|over| now.saturating_add(self.wait_after(over)).unwrap_or(now));
         Ok(())
     }
 
@@ -223,7 +230,8 @@ mod tests {
     fn a_budget_refills_evenly_and_never_beyond_itself() {
         let budget = Budget::new(10, Duration::from_secs(100)).unwrap();
         let mut counter = Counter::fresh(at(0));
-        let taken = |counter: &mut Counter, now| (0..50).filter(|_| budget.charge(counter, now).is_ok()).count();
+        let taken =
+            |counter: &mut Counter, now| (0..50).filter(|_| budget.charge(counter, now).is_ok()).count();
         assert_eq!(taken(&mut counter, at(0)), 10);
         assert_eq!(taken(&mut counter, at(10)), 1);
         assert_eq!(taken(&mut counter, at(100_000)), 10);

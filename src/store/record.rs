@@ -9,8 +9,8 @@ mod session;
 mod workspace;
 
 pub use account::{
-    Account, AccountStatus, OneTimeToken, Password, RecoveryCodeRow, SignUp, Suspension, TokenKind, TotpEnrolment,
-    TotpFactor,
+    Account, AccountStatus, OneTimeToken, Password, RecoveryCodeRow, SignUp, Suspension, TokenKind,
+    TotpEnrolment, TotpFactor,
 };
 pub use audit::{Action, Actor, AuditEntry, Target};
 pub use change::Change;

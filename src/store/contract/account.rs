@@ -37,7 +37,11 @@ pub trait AccountReads: Send {
     async fn totp(&mut self, account: AccountId) -> Stored<Option<TotpFactor>>;
 
     /// The unused recovery code of this account with this locator.
-    async fn recovery_code(&mut self, account: AccountId, locator: Locator) -> Stored<Option<RecoveryCodeRow>>;
+    async fn recovery_code(
+        &mut self,
+        account: AccountId,
+        locator: Locator,
+    ) -> Stored<Option<RecoveryCodeRow>>;
 
     /// How many unused recovery codes this account has.
     async fn count_recovery_codes(&mut self, account: AccountId) -> Stored<u32>;
@@ -86,7 +90,11 @@ pub trait AccountStore: AccountReads {
     async fn delete_sign_ups_of(&mut self, email: &EmailAddress) -> Stored<u32>;
 
     /// Sets the account's one unconfirmed enrolment, in place of an earlier one.
-    async fn put_totp_enrolment(&mut self, account: &Locked<Account>, enrolment: &TotpEnrolment) -> Stored<()>;
+    async fn put_totp_enrolment(
+        &mut self,
+        account: &Locked<Account>,
+        enrolment: &TotpEnrolment,
+    ) -> Stored<()>;
 
     /// Deletes the account's unconfirmed enrolment.
     async fn delete_totp_enrolment(&mut self, account: &Locked<Account>) -> Stored<bool>;
@@ -102,7 +110,11 @@ pub trait AccountStore: AccountReads {
     async fn accept_totp_step(&mut self, account: AccountId, step: Step) -> Stored<bool>;
 
     /// Deletes all recovery codes of the account and adds these.
-    async fn replace_recovery_codes(&mut self, account: &Locked<Account>, codes: &[RecoveryCodeRow]) -> Stored<()>;
+    async fn replace_recovery_codes(
+        &mut self,
+        account: &Locked<Account>,
+        codes: &[RecoveryCodeRow],
+    ) -> Stored<()>;
 
     /// Deletes one recovery code; `true` for exactly one caller.
     async fn delete_recovery_code(&mut self, id: RecoveryCodeId) -> Stored<bool>;
@@ -114,13 +126,22 @@ pub trait AccountStore: AccountReads {
     async fn rotate_session(&mut self, from: &TokenDigest, session: &Session) -> Stored<bool>;
 
     /// Writes when a session was last used; `false` when it is gone.
-    async fn touch_session(&mut self, id: SessionId, seen_at: Timestamp, idle_until: Timestamp) -> Stored<bool>;
+    async fn touch_session(
+        &mut self,
+        id: SessionId,
+        seen_at: Timestamp,
+        idle_until: Timestamp,
+    ) -> Stored<bool>;
 
     /// Ends one session of the account and its entries; `false` when the account has no such session.
     async fn delete_session(&mut self, account: AccountId, id: SessionId) -> Stored<bool>;
 
     /// Ends all sessions of the account and their entries, but one if given.
-    async fn delete_sessions_of(&mut self, account: &Locked<Account>, except: Option<SessionId>) -> Stored<u32>;
+    async fn delete_sessions_of(
+        &mut self,
+        account: &Locked<Account>,
+        except: Option<SessionId>,
+    ) -> Stored<u32>;
 
     /// Adds a one-time token, in place of an earlier one if its [kind is single](TokenKind::is_single).
     async fn insert_token(&mut self, account: &Locked<Account>, token: &OneTimeToken) -> Stored<()>;

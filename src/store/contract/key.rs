@@ -40,7 +40,12 @@ pub trait KeyReads: Send {
     async fn key(&mut self, id: KeyId) -> Stored<Option<Key>>;
 
     /// The keys of a project, revoked ones included, in id order, from behind `after`, at most `limit`.
-    async fn keys_of_project(&mut self, project: ProjectId, after: Option<KeyId>, limit: u32) -> Stored<Vec<Key>>;
+    async fn keys_of_project(
+        &mut self,
+        project: ProjectId,
+        after: Option<KeyId>,
+        limit: u32,
+    ) -> Stored<Vec<Key>>;
 
     /// The secrets of a key, the earliest made first.
     async fn secrets_of(&mut self, key: KeyId) -> Stored<Vec<KeySecret>>;
@@ -72,7 +77,12 @@ pub trait KeyStore: KeyReads {
 
     /// Sets when a secret ends; `false` when there is no such secret. Announces
     /// [`Change::Key`](crate::store::record::Change::Key).
-    async fn end_secret(&mut self, workspace: &Locked<Workspace>, id: SecretId, ends_at: Timestamp) -> Stored<bool>;
+    async fn end_secret(
+        &mut self,
+        workspace: &Locked<Workspace>,
+        id: SecretId,
+        ends_at: Timestamp,
+    ) -> Stored<bool>;
 
     /// Deletes a secret. Announces [`Change::Key`](crate::store::record::Change::Key).
     async fn delete_secret(&mut self, workspace: &Locked<Workspace>, id: SecretId) -> Stored<bool>;

@@ -68,7 +68,8 @@ pub trait Outbox: Send {
 
     /// Takes up to `limit` mails that are due, the earliest due first, and puts each off until `again_at`,
     /// counting an attempt, so that nobody else takes it meanwhile.
-    async fn claim_mail(&mut self, now: Timestamp, again_at: Timestamp, limit: u32) -> Stored<Vec<OutboxRow>>;
+    async fn claim_mail(&mut self, now: Timestamp, again_at: Timestamp, limit: u32)
+    -> Stored<Vec<OutboxRow>>;
 
     /// Wipes a mail that was handed over, or given up.
     async fn delete_mail(&mut self, id: MailId) -> Stored<bool>;

@@ -33,8 +33,10 @@ pub struct Key {
     pub allowlist: Option<Allowlist>,
     /// How many requests it may make.
     pub rate_limit: Option<RateLimit>,
-    /// Set while it is suspended.
+    /// Set while a member has it suspended.
     pub suspended: Option<Suspension>,
+    /// Set while the service's operator has it suspended: no member resumes that.
+    pub suspended_by_operator: Option<Suspension>,
     /// Set for good once it was revoked.
     pub revoked_at: Option<Timestamp>,
     /// Who made it.

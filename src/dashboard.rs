@@ -1,0 +1,70 @@
+//! The people's door: signing up and in, second factors, sessions, and what a signed-in person does.
+//!
+//! Every use case is one function: it charges its budget, does its slow work (a password hash) outside any
+//! transaction, and then, in one transaction, locks, reads again, decides, writes, appends its audit entry and
+//! its mail, and commits.
+//!
+//! | to read how | see |
+//! |---|---|
+//! | signing up works | [`Dashboard::sign_up`], [`Dashboard::verify_email`] |
+//! | signing in works | [`Dashboard::sign_in`], [`Dashboard::second_factor`] |
+//! | a session is kept | [`Dashboard::session`], [`Dashboard::step_up`] |
+//! | a forgotten password is replaced | [`Dashboard::forgot_password`], [`Dashboard::reset_password`] |
+//! | a second factor is set up | [`Dashboard::begin_totp`], [`Dashboard::confirm_totp`] |
+//! | a workspace is entered | [`Dashboard::enter`] |
+//! | keys are made | [`Dashboard::issue_key`], [`Dashboard::rotate_key`] |
+//! | the service's operator acts | [`Operator`] |
+
+mod change_email;
+mod change_password;
+mod config;
+mod error;
+mod housekeeping;
+mod inner;
+mod keys;
+mod link;
+mod onboarding;
+mod operator;
+mod outbox;
+mod recent;
+mod reset;
+mod second_factor;
+mod sessions;
+mod sign_in;
+mod sign_up;
+mod step_up;
+mod throttling;
+mod workspaces;
+
+use std::sync::Arc;
+
+pub use config::{BadConfig, DashboardBuilder, SessionLimits, Throttles};
+pub use error::{
+    AccountError, Fault, KeyError, OperatorError, ResetError, SessionError, SignInError, SignUpError, WorkspaceError,
+};
+pub use housekeeping::Swept;
+pub use keys::{
+    Committed, Expiry, IssuedKey, KeyPage, KeyView, NewKey, NewKeyKind, Rotation, SecretView, MAX_OVERLAP,
+};
+pub use onboarding::{Onboarding, OnboardingStep};
+pub use operator::{BadOperatorName, Operator};
+pub use outbox::Delivered;
+pub use second_factor::{ConfirmedTotp, SecondFactorStatus, TotpSetup};
+pub use sessions::{Activity, Session, SessionView};
+pub use sign_in::{PendingSignIn, SecondFactor, SignIn, SignedIn};
+pub use step_up::Proof;
+pub use workspaces::{Member, ProjectView, WorkspaceView};
+
+use inner::Inner;
+
+/// The people's door. Cheap to clone; all clones are one door.
+#[derive(Clone)]
+pub struct Dashboard {
+    inner: Arc<Inner>,
+}
+
+impl core::fmt::Debug for Dashboard {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Dashboard").field("service", &self.inner.config.service).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,415 @@
+//! What a service chooses, each with a default that can stay.
+
+use core::num::NonZeroUsize;
+use core::time::Duration;
+use std::sync::{Arc, Mutex};
+
+use jiff::SignedDuration;
+use tokio::sync::Notify;
+
+use super::Dashboard;
+use super::inner::{Gate, Inner};
+use crate::access::Catalogue;
+use crate::hashing::HashingPool;
+use crate::key::KeyFormat;
+use crate::password::{HashParams, HashScheme, PasswordPolicy, Peppers};
+use crate::ports::{
+    BreachedPasswords, Clock, Entropy, NoBreachedPasswords, SecurityEvents, SystemClock, SystemEntropy, TracingEvents,
+};
+use crate::secret::SealingKeys;
+use crate::store::{ChangeStream, Store};
+use crate::throttle::{BadThrottle, Backoff, Budget, Counter};
+use crate::totp::Window;
+
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(60 * 60);
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// The setting cannot be.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BadConfig {
+    /// The service's name is empty, longer than 64 bytes, or has a colon or a control character.
+    #[error("a service name is 1 to 64 bytes without colons and control characters")]
+    ServiceName,
+    /// Mailed links must lead to `https`, or to `http` on this machine.
+    #[error("the base of links must be https://…, or http:// on 127.0.0.1, [::1] or localhost; without query and fragment")]
+    LinkBase,
+    /// A time is zero or beyond its bound.
+    #[error("{what} must be more than zero and at most {most:?}")]
+    Lifetime {
+        /// Which.
+        what: &'static str,
+        /// Its bound.
+        most: Duration,
+    },
+    /// The threads that hash passwords could not be started.
+    #[error("the hashing threads could not be started")]
+    Hashing(#[source] std::io::Error),
+}
+
+/// How long sessions live. The defaults are the choices of the security notes: 24 hours idle, 30 days in all
+/// (NIST SP 800-63B-4, 2.1.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SessionLimits {
+    pub(super) idle: SignedDuration,
+    pub(super) absolute: SignedDuration,
+    pub(super) most: u32,
+}
+
+impl Default for SessionLimits {
+    fn default() -> Self {
+        Self { idle: SignedDuration::from_hours(24), absolute: SignedDuration::from_hours(24 * 30), most: 50 }
+    }
+}
+
+impl SessionLimits {
+    /// Own limits: at most 30 days in all, unless [`Self::danger_up_to_a_year`] is used instead.
+    ///
+    /// # Errors
+    /// [`BadConfig::Lifetime`] for zero, an idle time above the absolute one, or more than 30 days.
+    pub fn new(idle: Duration, absolute: Duration) -> Result<Self, BadConfig> {
+        Self::within(idle, absolute, 30 * DAY)
+    }
+
+    /// Own limits of up to 366 days, beyond what NIST SP 800-63B-4 recommends.
+    ///
+    /// # Errors
+    /// [`BadConfig::Lifetime`] for zero, an idle time above the absolute one, or more than 366 days.
+    pub fn danger_up_to_a_year(idle: Duration, absolute: Duration) -> Result<Self, BadConfig> {
+        Self::within(idle, absolute, 366 * DAY)
+    }
+
+    /// The recommendation for two-factor sessions: 1 hour idle, 24 hours in all (NIST SP 800-63B-4, 2.2.3).
+    #[must_use]
+    pub fn aal2() -> Self {
+        Self { idle: SignedDuration::from_hours(1), absolute: SignedDuration::from_hours(24), ..Self::default() }
+    }
+
+    /// The recommendation at the highest level: 15 minutes idle, 12 hours in all (NIST SP 800-63B-4, 2.3.3).
+    #[must_use]
+    pub fn aal3() -> Self {
+        Self { idle: SignedDuration::from_mins(15), absolute: SignedDuration::from_hours(12), ..Self::default() }
+    }
+
+    /// How many sessions an account may hold, 50 by default: one more ends the one begun first.
+    #[must_use]
+    pub fn most(mut self, most: core::num::NonZeroU32) -> Self {
+        self.most = most.get();
+        self
+    }
+
+    /// How long a session lives without being used.
+    #[must_use]
+    pub fn idle(&self) -> Duration {
+        self.idle.unsigned_abs()
+    }
+
+    /// How long a session lives in all.
+    #[must_use]
+    pub fn absolute(&self) -> Duration {
+        self.absolute.unsigned_abs()
+    }
+
+    fn within(idle: Duration, absolute: Duration, most: Duration) -> Result<Self, BadConfig> {
+        let absolute = bounded("the absolute session lifetime", absolute, most)?;
+        let idle = bounded("the idle session lifetime", idle, absolute.unsigned_abs())?;
+        Ok(Self { idle, absolute, ..Self::default() })
+    }
+}
+
+/// How often things may be tried. Each knob says why it is no weapon against the owner of an account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Throttles {
+    /// Passwords of one account (or of one unknown address): 5 free, then waits from 30 seconds, doubling to 15
+    /// minutes, off after 100. An attacker can make the owner wait; the reset link works all the same and ends
+    /// the wait, and sessions are not touched.
+    pub password: Backoff,
+    /// TOTP codes of one account: 5 free, then waits from 30 seconds, doubling to 15 minutes, off after 50. Only
+    /// somebody who knows the password gets here; recovery codes have their own budget.
+    pub totp: Backoff,
+    /// Recovery codes of one account: 5 free, then waits from one minute, doubling to an hour, off after 50.
+    /// Together with TOTP never above the 100 of NIST SP 800-63B-4, 3.2.2.
+    pub recovery: Backoff,
+    /// Failed sign-ins, links and codes from one IPv4 address or IPv6 /64: 100 an hour. Successes are given back,
+    /// so that an office behind one address is not held up by its own people.
+    pub source: Budget,
+    /// The same for an IPv6 /48: 400 an hour.
+    pub site: Budget,
+    /// Failed sign-ins in this process from anywhere: 3,000 a minute. Against guessing one password on many
+    /// accounts from many addresses; signed-in people and reset links are not touched by it.
+    pub everywhere: Budget,
+    /// Mails caused by strangers to one address: 5 an hour. An attacker can use them up; the mails that were sent
+    /// work.
+    pub mail_to_address: Budget,
+    /// Mails caused by one IPv4 address or IPv6 /64: 30 an hour.
+    pub mail_from_source: Budget,
+    /// The same for an IPv6 /48: 120 an hour.
+    pub mail_from_site: Budget,
+}
+
+impl Throttles {
+    /// The documented defaults.
+    ///
+    /// # Errors
+    /// None in practice: the numbers are within bounds.
+    pub fn standard() -> Result<Self, BadThrottle> {
+        let backoff = |first: u64, longest: u64, off: u32| {
+            Backoff::new(5, Duration::from_secs(first), Duration::from_secs(longest), off)
+        };
+        Ok(Self {
+            password: backoff(30, 900, 100)?,
+            totp: backoff(30, 900, 50)?,
+            recovery: backoff(60, 3_600, 50)?,
+            source: Budget::new(100, HOUR)?,
+            site: Budget::new(400, HOUR)?,
+            everywhere: Budget::new(3_000, MINUTE)?,
+            mail_to_address: Budget::new(5, HOUR)?,
+            mail_from_source: Budget::new(30, HOUR)?,
+            mail_from_site: Budget::new(120, HOUR)?,
+        })
+    }
+}
+
+/// All choices, checked.
+pub(super) struct Config {
+    pub(super) service: String,
+    pub(super) link_base: String,
+    pub(super) passwords: PasswordPolicy,
+    pub(super) window: Window,
+    pub(super) sessions: SessionLimits,
+    pub(super) throttles: Throttles,
+    pub(super) step_up: SignedDuration,
+    pub(super) reset_link: SignedDuration,
+    pub(super) verify_link: SignedDuration,
+    pub(super) pending_sign_in: SignedDuration,
+    pub(super) enrolment: SignedDuration,
+    pub(super) key_lifetime: SignedDuration,
+    pub(super) revocation_bound: Duration,
+}
+
+/// Makes a [`Dashboard`].
+pub struct DashboardBuilder {
+    config: Config,
+    store: Arc<dyn Store>,
+    catalogue: Arc<Catalogue>,
+    format: Arc<KeyFormat>,
+    seals: SealingKeys,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+    breached: Arc<dyn BreachedPasswords>,
+    events: Arc<dyn SecurityEvents>,
+    params: HashParams,
+    peppers: Option<Peppers>,
+    threads: NonZeroUsize,
+    queue: usize,
+}
+
+impl Dashboard {
+    /// Starts to make a dashboard door over a store.
+    ///
+    /// `service` is what people know the service by; it stands in mails and authenticator apps. `link_base` is
+    /// where mailed links lead, for example `https://console.example.com`: it is never taken from a request.
+    /// `seals` come from the service's secret store.
+    ///
+    /// # Errors
+    /// [`BadConfig`] when the name or the base cannot be used.
+    pub fn builder<S: Store + ChangeStream>(
+        store: S,
+        service: &str,
+        link_base: &str,
+        catalogue: Arc<Catalogue>,
+        format: Arc<KeyFormat>,
+        seals: SealingKeys,
+    ) -> Result<DashboardBuilder, BadConfig> {
+        let named = (1..=64).contains(&service.len()) && !service.contains(|c: char| c == ':' || c.is_control());
+        if !named {
+            return Err(BadConfig::ServiceName);
+        }
+        let passwords = PasswordPolicy::default().context_words([service]);
+        let revocation_bound = store.trust();
+        let throttles = Throttles::standard().map_err(|_| BadConfig::ServiceName)?;
+        Ok(DashboardBuilder {
+            config: Config {
+                service: service.to_owned(),
+                link_base: super::link::checked_base(link_base)?,
+                passwords,
+                window: Window::default(),
+                sessions: SessionLimits::default(),
+                throttles,
+                step_up: SignedDuration::from_mins(10),
+                reset_link: SignedDuration::from_mins(10),
+                verify_link: SignedDuration::from_hours(24),
+                pending_sign_in: SignedDuration::from_mins(10),
+                enrolment: SignedDuration::from_mins(15),
+                key_lifetime: SignedDuration::from_hours(24 * 90),
+                revocation_bound,
+            },
+            store: Arc::new(store),
+            catalogue,
+            format,
+            seals,
+            clock: Arc::new(SystemClock::new()),
+            entropy: Arc::new(SystemEntropy::new()),
+            breached: Arc::new(NoBreachedPasswords),
+            events: Arc::new(TracingEvents),
+            params: HashParams::default(),
+            peppers: None,
+            threads: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
+            queue: 64,
+        })
+    }
+}
+
+impl DashboardBuilder {
+    /// Another password policy. Context words given before are its own affair.
+    #[must_use]
+    pub fn passwords(mut self, policy: PasswordPolicy) -> Self {
+        self.config.passwords = policy;
+        self
+    }
+
+    /// Where breached passwords are looked up; by default nowhere.
+    #[must_use]
+    pub fn breached_passwords(mut self, source: impl BreachedPasswords) -> Self {
+        self.breached = Arc::new(source);
+        self
+    }
+
+    /// Argon2id parameters; OWASP's by default. Earlier hashes are brought up to them at sign-in.
+    #[must_use]
+    pub fn hash_params(mut self, params: HashParams) -> Self {
+        self.params = params;
+        self
+    }
+
+    /// A keyed step in password hashes, with keys kept outside the database.
+    #[must_use]
+    pub fn peppers(mut self, peppers: Peppers) -> Self {
+        self.peppers = Some(peppers);
+        self
+    }
+
+    /// How many threads hash passwords (by default one per core; each needs 19 MiB) and how many tries may wait
+    /// for them (by default 64; beyond that the answer is "busy").
+    #[must_use]
+    pub fn hashing(mut self, threads: NonZeroUsize, queue: usize) -> Self {
+        self.threads = threads;
+        self.queue = queue;
+        self
+    }
+
+    /// Which TOTP steps are accepted.
+    #[must_use]
+    pub fn totp_window(mut self, window: Window) -> Self {
+        self.config.window = window;
+        self
+    }
+
+    /// How long sessions live.
+    #[must_use]
+    pub fn sessions(mut self, limits: SessionLimits) -> Self {
+        self.config.sessions = limits;
+        self
+    }
+
+    /// How often things may be tried.
+    #[must_use]
+    pub fn throttles(mut self, throttles: Throttles) -> Self {
+        self.config.throttles = throttles;
+        self
+    }
+
+    /// For how long a shown proof counts as recent for sensitive operations: 10 minutes by default, at most an
+    /// hour.
+    ///
+    /// # Errors
+    /// [`BadConfig::Lifetime`] out of bounds.
+    pub fn step_up_window(mut self, window: Duration) -> Result<Self, BadConfig> {
+        self.config.step_up = bounded("the step-up window", window, HOUR)?;
+        Ok(self)
+    }
+
+    /// How long a reset link works: 10 minutes by default (ASVS 5.0, 6.5.5), at most 24 hours (NIST SP
+    /// 800-63B-4, 4.2.1.2).
+    ///
+    /// # Errors
+    /// [`BadConfig::Lifetime`] out of bounds.
+    pub fn reset_link_lifetime(mut self, lifetime: Duration) -> Result<Self, BadConfig> {
+        self.config.reset_link = bounded("the reset link's lifetime", lifetime, DAY)?;
+        Ok(self)
+    }
+
+    /// How long a verification link works: 24 hours by default, at most 7 days.
+    ///
+    /// # Errors
+    /// [`BadConfig::Lifetime`] out of bounds.
+    pub fn verify_link_lifetime(mut self, lifetime: Duration) -> Result<Self, BadConfig> {
+        self.config.verify_link = bounded("the verification link's lifetime", lifetime, 7 * DAY)?;
+        Ok(self)
+    }
+
+    /// How long a key lives when nobody says: 90 days by default, at most ten years.
+    ///
+    /// # Errors
+    /// [`BadConfig::Lifetime`] out of bounds.
+    pub fn key_lifetime(mut self, lifetime: Duration) -> Result<Self, BadConfig> {
+        self.config.key_lifetime = bounded("a key's lifetime", lifetime, 3_653 * DAY)?;
+        Ok(self)
+    }
+
+    /// Another clock.
+    #[must_use]
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Another source of randomness.
+    #[must_use]
+    pub fn entropy(mut self, entropy: Arc<dyn Entropy>) -> Self {
+        self.entropy = entropy;
+        self
+    }
+
+    /// Where security events go; to `tracing` by default.
+    #[must_use]
+    pub fn events(mut self, events: Arc<dyn SecurityEvents>) -> Self {
+        self.events = events;
+        self
+    }
+
+    /// Opens the door.
+    ///
+    /// # Errors
+    /// [`BadConfig::Hashing`] when the hashing threads cannot be started.
+    pub fn build(self) -> Result<Dashboard, BadConfig> {
+        let mut scheme = HashScheme::new(self.params);
+        if let Some(peppers) = self.peppers {
+            scheme = scheme.with_peppers(peppers);
+        }
+        let hashing = HashingPool::new(scheme, self.threads, self.queue).map_err(BadConfig::Hashing)?;
+        let everywhere = Mutex::new(Counter::fresh(self.clock.now()));
+        let inner = Inner {
+            config: self.config,
+            store: self.store,
+            catalogue: self.catalogue,
+            format: self.format,
+            seals: self.seals,
+            clock: self.clock,
+            entropy: self.entropy,
+            breached: self.breached,
+            events: self.events,
+            hashing,
+            gate: Gate::new(),
+            everywhere,
+            mail_waits: Notify::new(),
+        };
+        Ok(Dashboard { inner: Arc::new(inner) })
+    }
+}
+
+fn bounded(what: &'static str, time: Duration, most: Duration) -> Result<SignedDuration, BadConfig> {
+    let ok = !time.is_zero() && time <= most;
+    SignedDuration::try_from(time).ok().filter(|_| ok).ok_or(BadConfig::Lifetime { what, most })
+}

@@ -1,0 +1,221 @@
+//! Making and minding keys, from a [`Member`].
+//!
+//! A key is made with the scopes its maker may give, and is worth, at each use, no more than its owner may do or
+//! the workspace's ceiling allows at that moment. Its text is shown once.
+
+mod change;
+mod issue;
+mod view;
+
+use core::time::Duration;
+use std::collections::BTreeSet;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::Dashboard;
+use super::error::{KeyError, WorkspaceError};
+use super::inner::Inner;
+use super::workspaces::Member;
+use crate::access::{Permission, Rights, Scope};
+use crate::id::{KeyId, OperationId, ProjectId};
+use crate::key::{Allowlist, KeyName, KeyText, RateLimit};
+use crate::store::record::{Key, KeyKind, Workspace};
+use crate::store::{Locked, Snapshot, Transaction};
+
+pub use view::{KeyPage, KeyView, SecretView};
+
+/// The longest overlap of a rotation.
+pub const MAX_OVERLAP: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
+/// A key to be made.
+#[derive(Clone, Debug)]
+pub struct NewKey {
+    /// In which project.
+    pub project: ProjectId,
+    /// Whose it is.
+    pub kind: NewKeyKind,
+    /// What people call it.
+    pub name: KeyName,
+    /// The environment label in its text: one that the service's key format knows.
+    pub environment: String,
+    /// What it is to be allowed. None is allowed nothing.
+    pub scopes: BTreeSet<Scope>,
+    /// When it ends.
+    pub expiry: Expiry,
+    /// From where it may be used; `None` is from anywhere.
+    pub allowlist: Option<Allowlist>,
+    /// How many requests it may make; `None` is no limit of its own.
+    pub rate_limit: Option<RateLimit>,
+    /// An id of the caller's choice: a second try under it answers [`KeyError::AlreadyDone`] instead of making
+    /// another key.
+    pub operation: Option<OperationId>,
+}
+
+/// Whose a new key is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NewKeyKind {
+    /// The maker's own; dies with their membership.
+    Personal,
+    /// The workspace's, in the maker's care.
+    Service,
+}
+
+/// When a key ends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Expiry {
+    /// After the service's default lifetime (90 days unless it chose another).
+    #[default]
+    Default,
+    /// At a moment; cut to the microsecond.
+    At(Timestamp),
+    /// Never: has to be asked for (ASVS 5.0, 13.2.1).
+    Never,
+}
+
+/// How the former secret of a rotated key ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rotation {
+    /// At once.
+    AtOnce,
+    /// After an overlap of at most [`MAX_OVERLAP`]. A secret that is already on its way out ends at once: there
+    /// are never more than two, and an overlap is never made longer.
+    Overlap(Duration),
+}
+
+/// A key with its text, shown this once.
+#[derive(Debug)]
+pub struct IssuedKey {
+    /// The key.
+    pub key: KeyView,
+    /// The text to hand over. It cannot be had again.
+    pub text: KeyText,
+    /// When the change holds everywhere.
+    pub committed: Committed,
+}
+
+/// A committed change that the API door must hear of. It holds in this process at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use = "the change holds in this process; `everywhere()` waits until it holds in every other"]
+pub struct Committed {
+    bound: Duration,
+}
+
+impl Committed {
+    /// Waits until the change holds on every node: no longer than the bound within which a node trusts what it
+    /// has heard. After that, nothing accepts what was revoked.
+    pub async fn everywhere(self) {
+        tokio::time::sleep(self.bound).await;
+    }
+
+    /// The bound.
+    #[must_use]
+    pub fn bound(&self) -> Duration {
+        self.bound
+    }
+}
+
+impl Inner {
+    pub(super) fn committed(&self) -> Committed {
+        Committed { bound: self.config.revocation_bound }
+    }
+
+    /// The end of a new key.
+    fn end_of(&self, expiry: Expiry, now: Timestamp) -> Result<Option<Timestamp>, KeyError> {
+        let end = match expiry {
+            Expiry::Never => return Ok(None),
+            Expiry::Default => now.saturating_add(self.config.key_lifetime).unwrap_or(now),
+            Expiry::At(end) => Timestamp::from_microsecond(end.as_microsecond()).unwrap_or(end),
+        };
+        if end > now { Ok(Some(end)) } else { Err(KeyError::ExpiryNotInFuture) }
+    }
+
+    /// Whether all scopes are known and within what may be given.
+    fn check_scopes(
+        &self,
+        scopes: &BTreeSet<Scope>,
+        rights: &Rights,
+        ceiling: Option<&BTreeSet<Scope>>,
+    ) -> Result<(), KeyError> {
+        let wanted = self.catalogue.scopes(scopes);
+        if let Some(unknown) = wanted.unknown.iter().next() {
+            return Err(KeyError::UnknownScope(unknown.clone()));
+        }
+        let mut may = rights.scopes;
+        if let Some(ceiling) = ceiling {
+            may = may.intersection(&self.catalogue.scopes(ceiling).set);
+        }
+        let beyond = wanted.set.difference(&may);
+        if beyond.is_empty() { Ok(()) } else { Err(KeyError::ScopesTooWide(self.catalogue.scope_names(&beyond))) }
+    }
+
+    /// The locked workspace of the member.
+    async fn locked(&self, tx: &mut dyn Transaction, member: &Member) -> Result<Locked<Workspace>, KeyError> {
+        let workspace = tx.lock_workspace(member.workspace).await?;
+        Ok(workspace.ok_or(WorkspaceError::NotFound)?)
+    }
+
+    /// A key that the member may see, with the member's rights in its project.
+    async fn visible(
+        &self,
+        snapshot: &mut dyn Snapshot,
+        member: &Member,
+        id: KeyId,
+    ) -> Result<(Key, Rights), KeyError> {
+        let key = snapshot.key(id).await?.filter(|key| key.workspace == member.workspace);
+        let key = key.ok_or(WorkspaceError::NotFound)?;
+        let rights = self.require(snapshot, member, Permission::KEYS_READ, key.project).await?;
+        Ok((key, rights))
+    }
+}
+
+impl Dashboard {
+    /// One key.
+    ///
+    /// # Errors
+    /// [`KeyError`].
+    pub async fn key(&self, member: &Member, id: KeyId) -> Result<KeyView, KeyError> {
+        let inner = &self.inner;
+        let mut snapshot = inner.read().await?;
+        let (key, _) = inner.visible(&mut *snapshot, member, id).await?;
+        inner.view(&mut *snapshot, key).await
+    }
+
+    /// The keys of a project, revoked ones included, from behind `after`, at most 100 a page.
+    ///
+    /// # Errors
+    /// [`KeyError`].
+    pub async fn keys(
+        &self,
+        member: &Member,
+        project: ProjectId,
+        after: Option<KeyId>,
+        limit: u32,
+    ) -> Result<KeyPage, KeyError> {
+        let inner = &self.inner;
+        let mut snapshot = inner.read().await?;
+        inner.project_of(&mut *snapshot, member, project).await?;
+        inner.require(&mut *snapshot, member, Permission::KEYS_READ, project).await?;
+        let limit = limit.clamp(1, 100);
+        let found = snapshot.keys_of_project(project, after, limit).await?;
+        let full = u32::try_from(found.len()).unwrap_or(u32::MAX) >= limit;
+        let next = if full { found.last().map(|key| key.id) } else { None };
+        let mut keys = Vec::with_capacity(found.len());
+        for key in found {
+            keys.push(inner.view(&mut *snapshot, key).await?);
+        }
+        Ok(KeyPage { keys, next })
+    }
+}
+
+/// A duration as the time arithmetic wants it.
+fn signed(duration: Duration) -> Option<SignedDuration> {
+    SignedDuration::try_from(duration).ok()
+}
+
+/// Whose own key it is, if it is personal.
+fn owner(key: &Key) -> Option<crate::id::AccountId> {
+    match key.kind {
+        KeyKind::Personal(account) => Some(account),
+        KeyKind::Service(_) => None,
+    }
+}

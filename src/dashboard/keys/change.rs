@@ -1,0 +1,80 @@
+//! Suspending, resuming and revoking a key.
+
+use serde_json::json;
+
+use super::{Committed, owner};
+use crate::access::Permission;
+use crate::dashboard::Dashboard;
+use crate::dashboard::error::{KeyError, WorkspaceError};
+use crate::dashboard::inner::Inner;
+use crate::dashboard::workspaces::Member;
+use crate::id::KeyId;
+use crate::store::record::{Action, Key, Suspension, Target};
+
+impl Dashboard {
+    /// Suspends a key: it is refused until it is resumed. One's own personal key, or any with `keys.manage`.
+    ///
+    /// # Errors
+    /// [`KeyError`].
+    pub async fn suspend_key(&self, member: &Member, id: KeyId) -> Result<Committed, KeyError> {
+        let since = self.inner.now();
+        let suspension = Suspension { since, reason: "suspended by a member".to_owned() };
+        let change = |key: &mut Key| key.suspended = Some(suspension.clone());
+        self.inner.change_key(member, id, Action::KeySuspended, "suspended", change).await
+    }
+
+    /// Resumes a key that a member suspended. What the operator suspended stays so.
+    ///
+    /// # Errors
+    /// [`KeyError`].
+    pub async fn resume_key(&self, member: &Member, id: KeyId) -> Result<Committed, KeyError> {
+        let change = |key: &mut Key| key.suspended = None;
+        self.inner.change_key(member, id, Action::KeyResumed, "resumed", change).await
+    }
+
+    /// Revokes a key with all of its secrets, for good. Revoking it again is no error.
+    ///
+    /// # Errors
+    /// [`KeyError`].
+    pub async fn revoke_key(&self, member: &Member, id: KeyId) -> Result<Committed, KeyError> {
+        let now = self.inner.now();
+        let change = |key: &mut Key| key.revoked_at = Some(key.revoked_at.unwrap_or(now));
+        self.inner.change_key(member, id, Action::KeyRevoked, "revoked", change).await
+    }
+}
+
+impl Inner {
+    async fn change_key(
+        &self,
+        member: &Member,
+        id: KeyId,
+        action: Action,
+        code: &'static str,
+        change: impl Fn(&mut Key) + Send + Sync,
+    ) -> Result<Committed, KeyError> {
+        self.within(async |mut tx| {
+            let workspace = self.locked(&mut *tx, member).await?;
+            let (mut key, _) = self.visible(&mut *tx, member, id).await?;
+            if owner(&key) != Some(member.account()) {
+                self.require(&mut *tx, member, Permission::KEYS_MANAGE, key.project).await?;
+            }
+            if key.revoked_at.is_some() && action != Action::KeyRevoked {
+                return Err(KeyError::Revoked);
+            }
+            change(&mut key);
+            if !tx.update_key(&workspace, &key).await? {
+                return Err(WorkspaceError::NotFound.into());
+            }
+            if action == Action::KeyRevoked {
+                // The digests go, so that no later mistake can bring a secret back to life.
+                for secret in tx.secrets_of(key.id).await? {
+                    tx.delete_secret(&workspace, secret.id).await?;
+                }
+            }
+            Ok(self.audit_member(&mut *tx, member, action, Target::Key(id), json!({ "state": code })).await?)
+        })
+        .await?;
+        self.key_changed(member, id, code);
+        Ok(self.committed())
+    }
+}

@@ -1,0 +1,248 @@
+//! What the service's operator may do: suspend and resume, on the record. Never sign in, never see a secret.
+
+use serde_json::json;
+
+use super::Dashboard;
+use super::error::{Fault, OperatorError};
+use super::inner::{Inner, in_workspace, with_after};
+use super::keys::Committed;
+use crate::id::{AccountId, KeyId, ProjectId, WorkspaceId};
+use crate::ports::{EventKind, Message, Outcome};
+use crate::source::Source;
+use crate::store::record::{AccountStatus, Action, Actor, Suspension, Target};
+use crate::store::Transaction;
+
+/// The longest reason, in bytes.
+const MOST_REASON: usize = 500;
+
+/// The service's operator: a capability that only code holding the [`Dashboard`] can make. No route makes one.
+#[derive(Clone, Debug)]
+pub struct Operator {
+    dashboard: Dashboard,
+    name: String,
+}
+
+/// The name is empty, longer than 100 bytes, or has control characters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("an operator's name is 1 to 100 bytes without control characters")]
+pub struct BadOperatorName(());
+
+impl Operator {
+    /// An operator under the name that the audit log will show: the service answers for who that is.
+    ///
+    /// # Errors
+    /// [`BadOperatorName`].
+    pub fn of(dashboard: &Dashboard, name: &str) -> Result<Self, BadOperatorName> {
+        if name.is_empty() || name.len() > 100 || name.contains(char::is_control) {
+            return Err(BadOperatorName(()));
+        }
+        Ok(Self { dashboard: dashboard.clone(), name: name.to_owned() })
+    }
+
+    /// Suspends an account: its sessions end, its personal keys are refused, the person is told by mail.
+    ///
+    /// # Errors
+    /// [`OperatorError`].
+    pub async fn suspend_account(&self, id: AccountId, reason: &str) -> Result<Committed, OperatorError> {
+        self.set_account(id, Some(checked(reason)?)).await
+    }
+
+    /// Resumes an account.
+    ///
+    /// # Errors
+    /// [`OperatorError`].
+    pub async fn resume_account(&self, id: AccountId) -> Result<Committed, OperatorError> {
+        self.set_account(id, None).await
+    }
+
+    /// Suspends a workspace: nobody enters it, and its keys are refused.
+    ///
+    /// # Errors
+    /// [`OperatorError`].
+    pub async fn suspend_workspace(&self, id: WorkspaceId, reason: &str) -> Result<Committed, OperatorError> {
+        self.set_workspace(id, Some(checked(reason)?)).await
+    }
+
+    /// Resumes a workspace.
+    ///
+    /// # Errors
+    /// [`OperatorError`].
+    pub async fn resume_workspace(&self, id: WorkspaceId) -> Result<Committed, OperatorError> {
+        self.set_workspace(id, None).await
+    }
+
+    /// Suspends a project: its keys are refused.
+    ///
+    /// # Errors
+    /// [`OperatorError`].
+    pub async fn suspend_project(&self, id: ProjectId, reason: &str) -> Result<Committed, OperatorError> {
+        self.set_project(id, Some(checked(reason)?)).await
+    }
+
+    /// Resumes a project.
+    ///
+    /// # Errors
+    /// [`OperatorError`].
+    pub async fn resume_project(&self, id: ProjectId) -> Result<Committed, OperatorError> {
+        self.set_project(id, None).await
+    }
+
+    /// Suspends a key.
+    ///
+    /// # Errors
+    /// [`OperatorError`].
+    pub async fn suspend_key(&self, id: KeyId, reason: &str) -> Result<Committed, OperatorError> {
+        self.set_key(id, Some(checked(reason)?)).await
+    }
+
+    /// Resumes a key.
+    ///
+    /// # Errors
+    /// [`OperatorError`].
+    pub async fn resume_key(&self, id: KeyId) -> Result<Committed, OperatorError> {
+        self.set_key(id, None).await
+    }
+
+    /// Marks an account's password as compromised: the next sign-in mails a reset link instead of going on.
+    ///
+    /// # Errors
+    /// [`OperatorError`].
+    pub async fn mark_password_compromised(&self, id: AccountId, reason: &str) -> Result<(), OperatorError> {
+        let reason = checked(reason)?;
+        let inner = self.inner();
+        inner
+            .within(async |mut tx| {
+                let mut account = tx.lock_account(id).await?.ok_or(OperatorError::NotFound)?;
+                account.password.as_mut().ok_or(OperatorError::NotFound)?.compromised = true;
+                tx.update_account(&account).await?;
+                let target = Target::Account(id);
+                Ok(self.audit(&mut *tx, None, Action::PasswordCompromised, target, Some(reason)).await?)
+            })
+            .await
+    }
+
+    async fn set_account(&self, id: AccountId, reason: Option<&str>) -> Result<Committed, OperatorError> {
+        let inner = self.inner();
+        inner
+            .within(async |mut tx| {
+                let now = inner.now();
+                let mut account = tx.lock_account(id).await?.ok_or(OperatorError::NotFound)?;
+                let (status, action, message) = match reason {
+                    Some(reason) => (
+                        AccountStatus::Suspended(Suspension { since: now, reason: reason.to_owned() }),
+                        Action::AccountSuspended,
+                        Message::AccountSuspended,
+                    ),
+                    None => (AccountStatus::Active, Action::AccountResumed, Message::AccountResumed),
+                };
+                account.status = status;
+                tx.update_account(&account).await?;
+                if reason.is_some() {
+                    tx.delete_sessions_of(&account, None).await?;
+                }
+                inner.owe_mail(&mut *tx, now, &account.email, message).await?;
+                self.audit(&mut *tx, None, action, Target::Account(id), reason).await?;
+                Ok::<_, OperatorError>(())
+            })
+            .await?;
+        inner.mail_waits.notify_one();
+        Ok(self.done(Target::Account(id)))
+    }
+
+    async fn set_workspace(&self, id: WorkspaceId, reason: Option<&str>) -> Result<Committed, OperatorError> {
+        let inner = self.inner();
+        inner
+            .within(async |mut tx| {
+                let mut workspace = tx.lock_workspace(id).await?.ok_or(OperatorError::NotFound)?;
+                workspace.suspended = self.suspension(reason);
+                tx.update_workspace(&workspace).await?;
+                let action = if reason.is_some() { Action::WorkspaceSuspended } else { Action::WorkspaceResumed };
+                Ok::<_, OperatorError>(
+                    self.audit(&mut *tx, Some(id), action, Target::Workspace(id), reason).await?,
+                )
+            })
+            .await?;
+        Ok(self.done(Target::Workspace(id)))
+    }
+
+    async fn set_project(&self, id: ProjectId, reason: Option<&str>) -> Result<Committed, OperatorError> {
+        let inner = self.inner();
+        inner
+            .within(async |mut tx| {
+                let found = tx.project(id).await?.ok_or(OperatorError::NotFound)?;
+                let workspace = tx.lock_workspace(found.workspace).await?.ok_or(OperatorError::NotFound)?;
+                let mut project = tx.project(id).await?.ok_or(OperatorError::NotFound)?;
+                project.suspended = self.suspension(reason);
+                if !tx.update_project(&workspace, &project).await? {
+                    return Err(OperatorError::NotFound);
+                }
+                let action = if reason.is_some() { Action::ProjectSuspended } else { Action::ProjectResumed };
+                Ok(self.audit(&mut *tx, Some(workspace.id), action, Target::Project(id), reason).await?)
+            })
+            .await?;
+        Ok(self.done(Target::Project(id)))
+    }
+
+    async fn set_key(&self, id: KeyId, reason: Option<&str>) -> Result<Committed, OperatorError> {
+        let inner = self.inner();
+        inner
+            .within(async |mut tx| {
+                let found = tx.key(id).await?.ok_or(OperatorError::NotFound)?;
+                let workspace = tx.lock_workspace(found.workspace).await?.ok_or(OperatorError::NotFound)?;
+                let mut key = tx.key(id).await?.ok_or(OperatorError::NotFound)?;
+                key.suspended_by_operator = self.suspension(reason);
+                if !tx.update_key(&workspace, &key).await? {
+                    return Err(OperatorError::NotFound);
+                }
+                let action = if reason.is_some() { Action::KeySuspended } else { Action::KeyResumed };
+                Ok(self.audit(&mut *tx, Some(workspace.id), action, Target::Key(id), reason).await?)
+            })
+            .await?;
+        Ok(self.done(Target::Key(id)))
+    }
+
+    fn inner(&self) -> &Inner {
+        &self.dashboard.inner
+    }
+
+    fn suspension(&self, reason: Option<&str>) -> Option<Suspension> {
+        reason.map(|reason| Suspension { since: self.inner().now(), reason: reason.to_owned() })
+    }
+
+    fn done(&self, target: Target) -> Committed {
+        let event = self.inner().event(EventKind::OperatorActed, Outcome::Succeeded, &Source::unknown());
+        self.inner().tell(match target {
+            Target::Account(id) => event.account(id),
+            Target::Workspace(id) => event.workspace(id),
+            Target::Project(id) => event.project(id),
+            Target::Key(id) => event.key(id),
+            Target::Session(_) => event,
+        });
+        self.inner().committed()
+    }
+
+    async fn audit(
+        &self,
+        tx: &mut dyn Transaction,
+        workspace: Option<WorkspaceId>,
+        action: Action,
+        target: Target,
+        reason: Option<&str>,
+    ) -> Result<(), Fault> {
+        let inner = self.inner();
+        let actor = Actor::Operator(self.name.clone());
+        let mut entry = inner.audit(inner.now(), actor, action, target, &Source::unknown())?;
+        if let Some(reason) = reason {
+            entry = with_after(entry, json!({ "reason": reason }));
+        }
+        if let Some(workspace) = workspace {
+            entry = in_workspace(entry, workspace);
+        }
+        Ok(tx.append_audit(&entry).await?)
+    }
+}
+
+fn checked(reason: &str) -> Result<&str, OperatorError> {
+    let ok = !reason.trim().is_empty() && reason.len() <= MOST_REASON && !reason.contains(char::is_control);
+    if ok { Ok(reason) } else { Err(OperatorError::BadReason) }
+}

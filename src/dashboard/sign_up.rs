@@ -1,0 +1,234 @@
+//! Signing up: an address and a password, then a link that the address receives.
+//!
+//! A sign-up is no account. It waits with its own password hash, and becomes an account when somebody shows both
+//! the mailed link and that password. So a link alone opens nothing, and whoever signs up with another person's
+//! address gets nothing when that person follows the link: their password is not the one behind it.
+
+use secrecy::SecretString;
+use serde_json::json;
+
+use super::Dashboard;
+use super::error::{Fault, SignUpError};
+use super::inner::{Inner, in_workspace, with_after};
+use super::link::link;
+use super::sign_in::SignedIn;
+use super::throttling::Charges;
+use crate::access::Role;
+use crate::email::EmailAddress;
+use crate::ports::{EntropyExt, EventKind, Message, Outcome};
+use crate::secret::VerifyEmailToken;
+use crate::source::Source;
+use crate::store::record::{
+    Account, AccountStatus, Action, Actor, AssertedBy, Assurance, Factor, Membership, Password, Project, SignUp, Target,
+    Workspace,
+};
+use crate::store::Transaction;
+
+/// Wrong passwords that a verification link takes before it dies.
+const MOST_WRONG_PASSWORDS: u32 = 5;
+/// The names a new account's workspace and project start with.
+const FIRST_WORKSPACE: &str = "Personal";
+const FIRST_PROJECT: &str = "First project";
+
+impl Dashboard {
+    /// Takes a sign-up and mails a link. The answer is the same whether or not the address is known; the owner
+    /// of a known address gets a notice instead of a link (ASVS 5.0, 6.3.8).
+    ///
+    /// # Errors
+    /// [`SignUpError::WeakPassword`], [`SignUpError::Throttled`], [`SignUpError::Busy`].
+    pub async fn sign_up(
+        &self,
+        email: &EmailAddress,
+        password: SecretString,
+        source: &Source,
+    ) -> Result<(), SignUpError> {
+        let inner = &self.inner;
+        let context = [email.as_written(), inner.config.service.as_str()];
+        inner.check_new_password(&password, &context, source).await?;
+        let charges = Charges::mail(&inner.config.throttles, email, source);
+        inner.charge::<SignUpError>(&charges, source).await?;
+        let hash = inner.hash(password).await?;
+        let known = inner
+            .within(async |mut tx| {
+                let now = inner.now();
+                if tx.account_by_email(email).await?.is_some() {
+                    inner.owe_mail(&mut *tx, now, email, Message::AlreadyRegistered).await?;
+                    return Ok::<_, SignUpError>(true);
+                }
+                let sign_up = SignUp {
+                    id: inner.entropy.id(now)?,
+                    email: email.clone(),
+                    password: hash.clone(),
+                    // Replaced by the token that is mailed.
+                    token: VerifyEmailToken::from_random(inner.entropy.bytes()?).digest(),
+                    failures: 0,
+                    created_at: now,
+                    expires_at: now,
+                };
+                inner.mail_link(&mut *tx, sign_up).await?;
+                Ok(false)
+            })
+            .await?;
+        inner.mail_waits.notify_one();
+        let code = if known { "address_known" } else { "address_new" };
+        inner.tell(inner.event(EventKind::SignUp, Outcome::Succeeded, source).code(code));
+        Ok(())
+    }
+
+    /// Mails a fresh link for the latest pending sign-up of an address, in place of its earlier one. The answer
+    /// is the same whether or not there is one.
+    ///
+    /// # Errors
+    /// [`SignUpError::Throttled`].
+    pub async fn resend_verification(&self, email: &EmailAddress, source: &Source) -> Result<(), SignUpError> {
+        let inner = &self.inner;
+        let charges = Charges::mail(&inner.config.throttles, email, source);
+        inner.charge::<SignUpError>(&charges, source).await?;
+        inner
+            .within(async |mut tx| {
+                let now = inner.now();
+                if let Some(pending) = tx.latest_sign_up(email).await?
+                    && pending.expires_at > now
+                    && tx.delete_sign_up(pending.id).await?
+                {
+                    inner.mail_link(&mut *tx, SignUp { created_at: now, ..pending }).await?;
+                }
+                Ok::<_, SignUpError>(())
+            })
+            .await?;
+        inner.mail_waits.notify_one();
+        Ok(())
+    }
+
+    /// Finishes a sign-up with the mailed link and the password chosen at sign-up: makes the account, its
+    /// personal workspace and a first project, and signs in.
+    ///
+    /// # Errors
+    /// [`SignUpError::InvalidLink`], [`SignUpError::WrongPassword`], [`SignUpError::Throttled`],
+    /// [`SignUpError::Busy`].
+    pub async fn verify_email(
+        &self,
+        token: &VerifyEmailToken,
+        password: SecretString,
+        source: &Source,
+    ) -> Result<SignedIn, SignUpError> {
+        let answer = self.verified(token, password, source).await;
+        let inner = &self.inner;
+        match &answer {
+            Ok(signed_in) => {
+                let event = inner.event(EventKind::VerifyEmail, Outcome::Succeeded, source);
+                inner.tell(event.account(signed_in.session().account));
+            }
+            Err(SignUpError::InvalidLink | SignUpError::WrongPassword) => {
+                inner.tell(inner.event(EventKind::VerifyEmail, Outcome::Refused, source));
+            }
+            Err(_) => {}
+        }
+        answer
+    }
+
+    async fn verified(
+        &self,
+        token: &VerifyEmailToken,
+        password: SecretString,
+        source: &Source,
+    ) -> Result<SignedIn, SignUpError> {
+        let inner = &self.inner;
+        let charges = Charges::link(&inner.config.throttles, source);
+        inner.charge::<SignUpError>(&charges, source).await?;
+        let digest = token.digest();
+        // The try is counted and committed before the password is looked at.
+        let pending = inner
+            .within(async |mut tx| {
+                let found = tx.sign_up_by_token(&digest).await?.filter(|found| found.expires_at > inner.now());
+                let Some(pending) = found else { return Ok::<_, SignUpError>(None) };
+                let tries = tx.count_sign_up_failure(pending.id).await?;
+                Ok(tries.filter(|tries| *tries <= MOST_WRONG_PASSWORDS).map(|_| pending))
+            })
+            .await?
+            .ok_or(SignUpError::InvalidLink)?;
+        let verified = inner.verify(password, Some(pending.password.clone())).await?;
+        if !verified.matches {
+            return Err(SignUpError::WrongPassword);
+        }
+        inner
+            .within(async |mut tx| {
+                let now = inner.now();
+                if pending.expires_at <= now || !tx.delete_sign_up(pending.id).await? {
+                    return Err(SignUpError::InvalidLink);
+                }
+                let account = inner.open_account(&mut *tx, &pending, source).await?;
+                charges.refund(&mut *tx, now).await?;
+                Ok(account)
+            })
+            .await
+    }
+}
+
+impl Inner {
+    /// Writes a pending sign-up with a fresh token, and owes the mail with its link.
+    async fn mail_link(&self, tx: &mut dyn Transaction, sign_up: SignUp) -> Result<(), Fault> {
+        let now = self.now();
+        let token: VerifyEmailToken = self.entropy.token()?;
+        let expires_at = now.saturating_add(self.config.verify_link).unwrap_or(now);
+        let link = link(&self.config.link_base, "verify-email", &token);
+        let sign_up = SignUp { token: token.digest(), expires_at, ..sign_up };
+        tx.insert_sign_up(&sign_up).await?;
+        self.owe_mail(tx, now, &sign_up.email, Message::VerifyEmail { link, expires_at }).await
+    }
+
+    /// The account of a verified sign-up, with its workspace and project, signed in.
+    async fn open_account(
+        &self,
+        tx: &mut dyn Transaction,
+        sign_up: &SignUp,
+        source: &Source,
+    ) -> Result<SignedIn, SignUpError> {
+        let now = self.now();
+        let account = Account {
+            id: self.entropy.id(now)?,
+            email: sign_up.email.clone(),
+            email_verified_at: now,
+            password: Some(Password { hash: sign_up.password.clone(), set_at: sign_up.created_at, compromised: false }),
+            status: AccountStatus::Active,
+            created_at: now,
+            signed_in_at: None,
+        };
+        if !tx.insert_account(&account).await? {
+            return Err(SignUpError::InvalidLink);
+        }
+        tx.delete_sign_ups_of(&account.email).await?;
+        let mut account = tx.lock_account(account.id).await?.ok_or(Fault::Internal("account"))?;
+        let actor = Actor::Account(account.id);
+        tx.append_audit(&self.audit(now, actor.clone(), Action::AccountCreated, Target::Account(account.id), source)?)
+            .await?;
+
+        let workspace = Workspace {
+            id: self.entropy.id(now)?,
+            name: FIRST_WORKSPACE.to_owned(),
+            personal_of: Some(account.id),
+            service_ceiling: None,
+            suspended: None,
+            created_at: now,
+        };
+        let project = Project {
+            id: self.entropy.id(now)?,
+            workspace: workspace.id,
+            name: FIRST_PROJECT.to_owned(),
+            rate_limit: None,
+            suspended: None,
+            created_at: now,
+        };
+        let membership = Membership { workspace: workspace.id, account: account.id, role: Role::Admin, since: now };
+        let locked = tx.insert_workspace(&workspace).await?.ok_or(Fault::Internal("workspace"))?;
+        tx.put_membership(&locked, &membership).await?;
+        tx.insert_project(&locked, &project).await?;
+        let made = self.audit(now, actor.clone(), Action::WorkspaceCreated, Target::Workspace(workspace.id), source)?;
+        tx.append_audit(&in_workspace(with_after(made, json!({ "name": workspace.name })), workspace.id)).await?;
+        let made = self.audit(now, actor, Action::ProjectCreated, Target::Project(project.id), source)?;
+        tx.append_audit(&in_workspace(with_after(made, json!({ "name": project.name })), workspace.id)).await?;
+
+        let assurance = Assurance::none().with(Factor::Password, AssertedBy::Local, now);
+        Ok(self.start_session(tx, &mut account, assurance, source).await?)
+    }
+}

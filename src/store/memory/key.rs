@@ -1,0 +1,126 @@
+//! Keys, their secrets, operations, and what keys have done.
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use super::{Stored, View, Writer, at_most, copy, must};
+use crate::id::{AccountId, KeyId, OperationId, ProjectId};
+use crate::key::SecretId;
+use crate::store::record::{Change, Key, KeySecret, Workspace};
+use crate::store::{KeyReads, KeyStore, KeyUsage, Locked, OperationRow};
+
+#[async_trait]
+impl<W: Send> KeyReads for View<W> {
+    async fn key(&mut self, id: KeyId) -> Stored<Option<Key>> {
+        Ok(copy(self.read().keys.get(&id)))
+    }
+
+    async fn keys_of_project(
+        &mut self,
+        project: ProjectId,
+        after: Option<KeyId>,
+        limit: u32,
+    ) -> Stored<Vec<Key>> {
+        let state = self.read();
+        let ids = state.keys_of.behind(project, after).take(at_most(limit));
+        Ok(ids.filter_map(|id| copy(state.keys.get(&id))).collect())
+    }
+
+    async fn secrets_of(&mut self, key: KeyId) -> Stored<Vec<KeySecret>> {
+        let state = self.read();
+        let ids = state.secrets_of.of(key);
+        let mut secrets: Vec<_> = ids.filter_map(|id| copy(state.secrets.get(&id))).collect();
+        secrets.sort_by_key(|secret| (secret.created_at, secret.id));
+        Ok(secrets)
+    }
+
+    async fn usage_of(&mut self, key: KeyId) -> Stored<KeyUsage> {
+        Ok(self.read().usage.get(&key).copied().unwrap_or_default())
+    }
+
+    async fn operation(&mut self, account: AccountId, id: OperationId) -> Stored<Option<OperationRow>> {
+        Ok(self.read().operations.get(&(account, id)).copied())
+    }
+
+    async fn first_steps(&mut self, account: AccountId) -> Stored<(bool, bool)> {
+        let state = self.read();
+        let mut keys = state.keys_made_by.of(account).peekable();
+        Ok((keys.peek().is_some(), keys.any(|key| state.usage.contains_key(&key))))
+    }
+}
+
+#[async_trait]
+impl KeyStore for View<Writer> {
+    async fn insert_key(&mut self, workspace: &Locked<Workspace>, key: &Key) -> Stored<()> {
+        must(key.workspace == workspace.id, "a key of a workspace that is not locked")?;
+        let state = self.read();
+        let project = state.projects.get(&key.project);
+        must(
+            project.is_some_and(|project| project.workspace == workspace.id),
+            "a project of another workspace",
+        )?;
+        must(!state.keys.contains_key(&key.id), "another key has this id")?;
+        self.write().put_key(key);
+        self.announce(Change::Key(key.id));
+        Ok(())
+    }
+
+    async fn update_key(&mut self, workspace: &Locked<Workspace>, key: &Key) -> Stored<bool> {
+        let Some(present) = self.read().keys.get(&key.id).filter(|present| present.workspace == workspace.id)
+        else {
+            return Ok(false);
+        };
+        let stays = present.workspace == key.workspace && present.project == key.project;
+        must(stays, "a key never changes its project")?;
+        self.write().put_key(key);
+        self.announce(Change::Key(key.id));
+        Ok(true)
+    }
+
+    async fn insert_secret(&mut self, workspace: &Locked<Workspace>, secret: &KeySecret) -> Stored<bool> {
+        let key = self.read().keys.get(&secret.key);
+        must(key.is_some_and(|key| key.workspace == workspace.id), "a secret of a key of another workspace")?;
+        if self.read().secrets.contains_key(&secret.id) {
+            return Ok(false);
+        }
+        self.write().put_secret(secret);
+        self.announce(Change::Key(secret.key));
+        Ok(true)
+    }
+
+    async fn end_secret(
+        &mut self,
+        workspace: &Locked<Workspace>,
+        id: SecretId,
+        ends_at: Timestamp,
+    ) -> Stored<bool> {
+        let Some(secret) = self.secret_of(workspace, id) else { return Ok(false) };
+        self.announce(Change::Key(secret.key));
+        self.write().put_secret(&KeySecret { ends_at: Some(ends_at), ..secret });
+        Ok(true)
+    }
+
+    async fn delete_secret(&mut self, workspace: &Locked<Workspace>, id: SecretId) -> Stored<bool> {
+        let Some(secret) = self.secret_of(workspace, id) else { return Ok(false) };
+        self.announce(Change::Key(secret.key));
+        Ok(self.write().drop_secret(id))
+    }
+
+    async fn insert_operation(&mut self, operation: &OperationRow) -> Stored<bool> {
+        let name = (operation.account, operation.id);
+        if self.read().operations.contains_key(&name) {
+            return Ok(false);
+        }
+        self.write().operations.insert(name, *operation);
+        Ok(true)
+    }
+}
+
+impl View<Writer> {
+    /// The secret, if its key is the workspace's.
+    fn secret_of(&self, workspace: &Locked<Workspace>, id: SecretId) -> Option<KeySecret> {
+        let secret = self.read().secrets.get(&id)?;
+        let key = self.read().keys.get(&secret.key)?;
+        (key.workspace == workspace.id).then(|| KeySecret::clone(secret))
+    }
+}

@@ -1,0 +1,242 @@
+//! The tables and their indexes.
+
+use std::sync::Arc;
+
+use imbl::{OrdMap, OrdSet};
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use crate::access::RoleDefinition;
+use crate::id::{
+    AccountId, AuditId, EntryId, Id, KeyId, MailId, OperationId, ProjectId, RecoveryCodeId, RoleId,
+    SessionId, SignUpId, WorkspaceId,
+};
+use crate::key::SecretId;
+use crate::secret::TokenDigest;
+use crate::store::record::{
+    Account, AuditEntry, Entry, Key, KeySecret, Membership, OneTimeToken, OutboxRow, Project,
+    ProjectMembership, RecoveryCodeRow, Session, SignUp, TokenKind, TotpEnrolment, TotpFactor, Workspace,
+};
+use crate::store::{KeyUsage, OperationRow};
+use crate::throttle::{Counter, CounterKey};
+
+/// Rows by their name. Cloning it is one count.
+type Table<K, V> = OrdMap<K, Arc<V>>;
+
+macro_rules! tables {
+    ($($(#[$doc:meta])* $name:ident: $type:ty,)*) => {
+        /// All that is stored at one moment. A clone shares everything until one of the two is changed.
+        /// Rows and indexes are changed together, by the methods in `rows`.
+        #[derive(Clone, Default)]
+        pub(super) struct State {
+            $($(#[$doc])* pub(super) $name: $type,)*
+        }
+
+        #[cfg(test)]
+        impl State {
+            /// The tables and indexes that hold anything.
+            pub(super) fn filled(&self) -> Vec<&'static str> {
+                let all = [$((stringify!($name), self.$name.is_empty()),)*];
+                all.into_iter().filter(|(_, empty)| !empty).map(|(name, _)| name).collect()
+            }
+        }
+
+        #[cfg(feature = "conformance")]
+        impl State {
+            /// What is present, with those tables that a transaction changed put in place of what is there.
+            pub(super) fn overwriting(present: &Self, begun_with: &Self, changed: &Self) -> Self {
+                let pick = |same: bool| if same { present } else { changed };
+                Self { $($name: pick(changed.$name.ptr_eq(&begun_with.$name)).$name.clone(),)* }
+            }
+        }
+    };
+}
+
+tables! {
+    accounts: Table<AccountId, Account>,
+    /// By canonical address.
+    addresses: OrdMap<Arc<str>, AccountId>,
+
+    sign_ups: Table<SignUpId, SignUp>,
+    sign_up_tokens: OrdMap<TokenDigest, SignUpId>,
+    /// By canonical address, the latest made last.
+    sign_ups_of: Index<Arc<str>, (Timestamp, SignUpId)>,
+    sign_up_ends: Index<Timestamp, SignUpId>,
+
+    enrolments: Table<AccountId, TotpEnrolment>,
+    enrolment_ends: Index<Timestamp, AccountId>,
+    factors: Table<AccountId, TotpFactor>,
+    recovery_codes: Table<RecoveryCodeId, RecoveryCodeRow>,
+    recovery_codes_of: Index<AccountId, RecoveryCodeId>,
+
+    sessions: Table<SessionId, Session>,
+    session_tokens: OrdMap<TokenDigest, SessionId>,
+    sessions_of: Index<AccountId, SessionId>,
+    session_ends: Index<Timestamp, SessionId>,
+
+    tokens: Table<TokenDigest, OneTimeToken>,
+    tokens_of: Index<(AccountId, TokenKind), TokenDigest>,
+    token_ends: Index<Timestamp, TokenDigest>,
+
+    counters: OrdMap<CounterKey, Counter>,
+    /// By when they were last charged.
+    counter_touches: Index<Timestamp, CounterKey>,
+
+    workspaces: Table<WorkspaceId, Workspace>,
+    /// The personal workspace of each account.
+    personal: OrdMap<AccountId, WorkspaceId>,
+    memberships: Table<(WorkspaceId, AccountId), Membership>,
+    members_of: Index<WorkspaceId, AccountId>,
+    workspaces_of: Index<AccountId, WorkspaceId>,
+    projects: Table<ProjectId, Project>,
+    projects_of: Index<WorkspaceId, ProjectId>,
+    project_names: OrdMap<(WorkspaceId, Arc<str>), ProjectId>,
+    project_memberships: Table<(ProjectId, AccountId), ProjectMembership>,
+    /// In which projects of the workspace the account has a role of its own.
+    project_memberships_of: Index<(WorkspaceId, AccountId), ProjectId>,
+    entries: Table<EntryId, Entry>,
+    entries_of: OrdMap<(SessionId, WorkspaceId), EntryId>,
+    /// To which workspaces the session has an entry.
+    entered: Index<SessionId, WorkspaceId>,
+    /// The account's entries to the workspace.
+    admitted: Index<(WorkspaceId, AccountId), EntryId>,
+
+    keys: Table<KeyId, Key>,
+    keys_of: Index<ProjectId, KeyId>,
+    keys_made_by: Index<AccountId, KeyId>,
+    secrets: Table<SecretId, KeySecret>,
+    secrets_of: Index<KeyId, SecretId>,
+    operations: OrdMap<(AccountId, OperationId), OperationRow>,
+    usage: OrdMap<KeyId, KeyUsage>,
+
+    roles: Table<(WorkspaceId, RoleId), RoleDefinition>,
+    roles_of: Index<WorkspaceId, RoleId>,
+    audit: Table<AuditId, AuditEntry>,
+    audit_of_workspace: Index<WorkspaceId, AuditId>,
+    audit_of_account: Index<AccountId, AuditId>,
+    mails: Table<MailId, OutboxRow>,
+    mails_due: Index<Timestamp, MailId>,
+}
+
+/// Which `B`s belong to an `A`, in order.
+#[derive(Clone)]
+pub(super) struct Index<A, B>(OrdSet<(A, B)>);
+
+/// The ends of a type's order: what a range needs to take in all that belongs to one `A`.
+pub(super) trait Ends: Ord + Clone {
+    fn least() -> Self;
+    fn most() -> Self;
+}
+
+impl<A, B> Default for Index<A, B> {
+    fn default() -> Self {
+        Self(OrdSet::new())
+    }
+}
+
+impl<A: Ord + Clone, B: Ends> Index<A, B> {
+    pub(super) fn add(&mut self, a: A, b: B) {
+        self.0.insert((a, b));
+    }
+
+    pub(super) fn cut(&mut self, a: A, b: B) {
+        self.0.remove(&(a, b));
+    }
+
+    /// All that belong to `a`, in order.
+    pub(super) fn of(&self, a: A) -> impl DoubleEndedIterator<Item = B> {
+        self.0.range((a.clone(), B::least())..=(a, B::most())).map(|(_, b)| b.clone())
+    }
+
+    /// Those that belong to `a` and come behind `after`, in order.
+    pub(super) fn behind(&self, a: A, after: Option<B>) -> impl Iterator<Item = B> {
+        let skipped = after.clone();
+        let from = after.unwrap_or_else(B::least);
+        self.0
+            .range((a.clone(), from)..=(a, B::most()))
+            .map(|(_, b)| b.clone())
+            .skip_while(move |b| Some(b) == skipped.as_ref())
+    }
+
+    #[cfg(test)]
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    #[cfg(feature = "conformance")]
+    fn ptr_eq(&self, other: &Self) -> bool {
+        self.0.ptr_eq(&other.0)
+    }
+}
+
+impl<B: Ends> Index<Timestamp, B> {
+    /// At most `limit` of those that belong to this moment or an earlier one, the earliest first.
+    pub(super) fn until(&self, moment: Timestamp, limit: usize) -> Vec<B> {
+        self.0.range(..=(moment, B::most())).take(limit).map(|(_, b)| b.clone()).collect()
+    }
+
+    /// At most `limit` of those that belong to earlier moments, the earliest first.
+    pub(super) fn before(&self, moment: Timestamp, limit: usize) -> Vec<B> {
+        self.0.range(..(moment, B::least())).take(limit).map(|(_, b)| b.clone()).collect()
+    }
+}
+
+impl<I: Id> Ends for I {
+    fn least() -> Self {
+        Self::from_uuid(Uuid::nil())
+    }
+
+    fn most() -> Self {
+        Self::from_uuid(Uuid::max())
+    }
+}
+
+impl Ends for SecretId {
+    fn least() -> Self {
+        Self::from_bits(u64::MIN)
+    }
+
+    fn most() -> Self {
+        Self::from_bits(u64::MAX)
+    }
+}
+
+impl Ends for Timestamp {
+    fn least() -> Self {
+        Self::MIN
+    }
+
+    fn most() -> Self {
+        Self::MAX
+    }
+}
+
+impl Ends for TokenDigest {
+    fn least() -> Self {
+        Self([u8::MIN; 32])
+    }
+
+    fn most() -> Self {
+        Self([u8::MAX; 32])
+    }
+}
+
+impl Ends for CounterKey {
+    fn least() -> Self {
+        Self([u8::MIN; 32])
+    }
+
+    fn most() -> Self {
+        Self([u8::MAX; 32])
+    }
+}
+
+impl<A: Ends, B: Ends> Ends for (A, B) {
+    fn least() -> Self {
+        (A::least(), B::least())
+    }
+
+    fn most() -> Self {
+        (A::most(), B::most())
+    }
+}

@@ -1,0 +1,170 @@
+//! What the API door stands on: one lookup, the stream of changes, usage.
+
+use core::sync::atomic::AtomicU64;
+use core::time::Duration;
+use std::sync::{Arc, PoisonError};
+
+use async_trait::async_trait;
+use rusqlite::params;
+
+use super::SqliteStore;
+use super::begin::{Lease as _, patiently, retry};
+use super::connection::Conn;
+use super::session::CHANGES_KEPT;
+use crate::access::{ProjectRole, Role};
+use crate::key::SecretId;
+use crate::store::record::{Change, Grant, UsageDelta};
+use crate::store::sql::rows::{Reader, count, id, key as read, policy, time};
+use crate::store::sql::statements::{api as sql, policy as roles};
+use crate::store::{ChangeStream, Changes, KeyDirectory, Polled, Position, StoreError, UsageSink};
+
+type Stored<T> = Result<T, StoreError>;
+
+/// The connection that follows changes. It never writes: `data_version` moves at the commits of others only.
+pub(super) struct Watch {
+    conn: Conn,
+    /// The version seen at the last poll, and the newest position then.
+    seen: Option<(i64, Position)>,
+}
+
+/// Which database, and which of its changes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Place {
+    epoch: u128,
+    change: i64,
+}
+
+impl Watch {
+    pub(super) fn new(conn: Conn) -> Self {
+        Self { conn, seen: None }
+    }
+
+    fn poll(&mut self, since: Option<&Position>) -> Stored<Polled> {
+        // Read before the changes are: what is committed in between moves it again.
+        let version = self.conn.data_version()?;
+        if let (Some((seen, newest)), Some(since)) = (&self.seen, since)
+            && *seen == version
+            && newest == since
+        {
+            return Ok(Polled { position: since.clone(), changes: Changes::These(Vec::new()) });
+        }
+        self.conn.begin_deferred()?;
+        let polled = read_changes(&mut self.conn, since.and_then(Place::read));
+        self.conn.roll_back();
+        let polled = polled?;
+        self.seen = Some((version, polled.position.clone()));
+        Ok(polled)
+    }
+}
+
+fn read_changes(conn: &mut Conn, since: Option<Place>) -> Stored<Polled> {
+    let what = "meta.value";
+    let epoch = conn.one(sql::EPOCH, params![], |row| row.array(what))?.map(u128::from_be_bytes);
+    let epoch = epoch.ok_or(StoreError::Corrupt { what })?;
+    let ends = |row: &mut Reader<'_>| Ok((row.opt_int("changes.id")?, row.opt_int("changes.id")?));
+    let (oldest, newest) = match conn.one(sql::CHANGES_KEPT, params![], ends)? {
+        Some((Some(oldest), Some(newest))) => (oldest, newest),
+        _ => (1, 0),
+    };
+    let position = Place { epoch, change: newest }.write();
+    // Known are all changes behind the place if it is of this database, not ahead of it, not below a gap.
+    let from = since.filter(|place| {
+        place.epoch == epoch
+            && place.change <= newest
+            && place.change >= oldest.saturating_sub(1)
+            && newest.saturating_sub(place.change) <= CHANGES_KEPT
+    });
+    let Some(from) = from else { return Ok(Polled { position, changes: Changes::Everything }) };
+    let read = |row: &mut Reader<'_>| Ok(serde_json::from_str(row.text("changes.change")?).ok());
+    let found: Vec<Option<Change>> = conn.many(sql::CHANGES_SINCE, params![from.change, newest], read)?;
+    // A change that this version cannot read may mean anything; so may a gap.
+    let whole = i64::try_from(found.len()).is_ok_and(|found| found == newest.saturating_sub(from.change));
+    let known: Option<Vec<Change>> = found.into_iter().collect();
+    let changes = known.filter(|_| whole).map_or(Changes::Everything, Changes::These);
+    Ok(Polled { position, changes })
+}
+
+impl Place {
+    fn read(position: &Position) -> Option<Self> {
+        let (epoch, change) = position.text().split_once(':')?;
+        Some(Self { epoch: u128::from_str_radix(epoch, 16).ok()?, change: change.parse().ok()? })
+    }
+
+    fn write(self) -> Position {
+        Position::new(format!("{:032x}:{}", self.epoch, self.change))
+    }
+}
+
+#[async_trait]
+impl ChangeStream for SqliteStore {
+    async fn poll(&self, since: Option<&Position>) -> Stored<Polled> {
+        patiently(
+            self.shared.options.patience,
+            retry(|| self.shared.watch.lock().unwrap_or_else(PoisonError::into_inner).poll(since)),
+        )
+        .await
+    }
+
+    fn trust(&self) -> Duration {
+        self.shared.options.trust
+    }
+
+    fn local_commits(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.shared.commits)
+    }
+}
+
+#[async_trait]
+impl KeyDirectory for SqliteStore {
+    async fn resolve(&self, secret: SecretId) -> Stored<Option<Grant>> {
+        patiently(self.shared.options.patience, async {
+            let mut lease = self.shared.door.lease().await?;
+            retry(|| resolve(lease.conn()?, secret)).await
+        })
+        .await
+    }
+}
+
+/// No transaction is open: each statement reads at the moment that it runs, which is after every commit that was
+/// answered before.
+fn resolve(conn: &mut Conn, secret: SecretId) -> Stored<Option<Grant>> {
+    let Some(mut grant) = conn.one(sql::RESOLVE, params![read::secret_id(secret)], read::grant)? else {
+        return Ok(None);
+    };
+    let workspace = id(grant.key.workspace);
+    if let Some(owner) = &mut grant.owner {
+        let project_role = owner.project_role.and_then(|role| match role {
+            ProjectRole::Is(role) => Some(role),
+            ProjectRole::None => None,
+        });
+        for role in [Some(owner.role), project_role.filter(|role| *role != owner.role)] {
+            let Some(Role::Custom(role)) = role else { continue };
+            let definition = conn.one(roles::ROLE, params![workspace, id(role)], policy::role)?;
+            owner.definitions.extend(definition);
+        }
+    }
+    Ok(Some(grant))
+}
+
+#[async_trait]
+impl UsageSink for SqliteStore {
+    async fn add_usage(&self, deltas: &[UsageDelta]) -> Stored<()> {
+        if deltas.is_empty() {
+            return Ok(());
+        }
+        let mut open = self.write().await?;
+        for delta in deltas {
+            let parameters = params![
+                id(delta.key),
+                delta.scope.as_str(),
+                time(delta.hour),
+                id(delta.project),
+                count(delta.allowed, "usage.allowed")?,
+                count(delta.refused, "usage.refused")?,
+                time(delta.last_at),
+            ];
+            open.conn()?.run(sql::ADD_USAGE, parameters)?;
+        }
+        open.finish().await
+    }
+}

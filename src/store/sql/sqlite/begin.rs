@@ -1,0 +1,230 @@
+//! Taking a connection, beginning on it, and giving it back with nothing open.
+
+use core::future::Future;
+use core::ops::DerefMut;
+use core::sync::atomic::{AtomicU64, Ordering};
+use core::time::Duration;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use tokio::sync::{Mutex as FairMutex, OwnedMutexGuard, OwnedSemaphorePermit, Semaphore};
+
+use super::connection::{Conn, Use};
+use super::{Durability, SqliteOptions, SqliteStore};
+use crate::store::record::Change;
+use crate::store::sql::rows;
+use crate::store::sql::statements::api as sql;
+use crate::store::{Snapshot, Store, StoreError, Transaction};
+
+type Stored<T> = Result<T, StoreError>;
+
+const FIRST_WAIT: Duration = Duration::from_millis(1);
+const LONGEST_WAIT: Duration = Duration::from_millis(20);
+
+/// An open transaction or snapshot on a leased connection. What reads is written once for both.
+pub(super) struct Open<L> {
+    lease: L,
+}
+
+/// The connection that writes. Dropped, it rolls back and lets the next one write.
+pub(super) struct Writing {
+    conn: OwnedMutexGuard<Conn>,
+    commits: Arc<AtomicU64>,
+    durability: Durability,
+    written_before: u64,
+}
+
+/// A connection that reads. Dropped, it goes back where it came from.
+pub(super) struct Reading {
+    conn: Option<Conn>,
+    pool: Arc<Pool>,
+    _permit: OwnedSemaphorePermit,
+}
+
+/// A few connections that read, opened as they are needed.
+pub(super) struct Pool {
+    permits: Arc<Semaphore>,
+    idle: Mutex<Vec<Conn>>,
+    path: Box<Path>,
+    options: SqliteOptions,
+}
+
+/// What a leased connection is.
+pub(super) trait Lease: Send + 'static {
+    fn conn(&mut self) -> Stored<&mut Conn>;
+}
+
+impl<L: Lease> Open<L> {
+    pub(super) fn conn(&mut self) -> Stored<&mut Conn> {
+        self.lease.conn()
+    }
+}
+
+impl Open<Writing> {
+    /// Appends a change for the API door.
+    pub(super) fn announce(&mut self, change: Change) -> Stored<()> {
+        let text = rows::json(&change)?;
+        self.conn()?.run(sql::APPEND_CHANGE, &[&text]).map(drop)
+    }
+}
+
+impl Lease for Writing {
+    fn conn(&mut self) -> Stored<&mut Conn> {
+        Ok(&mut self.conn)
+    }
+}
+
+impl Lease for Reading {
+    fn conn(&mut self) -> Stored<&mut Conn> {
+        self.conn.as_mut().ok_or(StoreError::Conflict)
+    }
+}
+
+impl Drop for Writing {
+    fn drop(&mut self) {
+        self.conn.roll_back();
+    }
+}
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        if let Some(mut conn) = self.conn.take() {
+            conn.roll_back();
+            self.pool.idle().push(conn);
+        }
+    }
+}
+
+impl Pool {
+    pub(super) fn new(path: &Path, options: &SqliteOptions) -> Arc<Self> {
+        Arc::new(Self {
+            permits: Arc::new(Semaphore::new(options.readers)),
+            idle: Mutex::default(),
+            path: path.into(),
+            options: options.clone(),
+        })
+    }
+
+    /// Leases a connection that reads, with no transaction open.
+    pub(super) async fn lease(self: &Arc<Self>) -> Stored<Reading> {
+        let permit = Arc::clone(&self.permits).acquire_owned().await.map_err(StoreError::unavailable)?;
+        let idle = self.idle().pop();
+        let conn = match idle {
+            Some(conn) => conn,
+            None => Conn::open(&self.path, &self.options, Use::Read)?,
+        };
+        Ok(Reading { conn: Some(conn), pool: Arc::clone(self), _permit: permit })
+    }
+
+    fn idle(&self) -> impl DerefMut<Target = Vec<Conn>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A write was asked for under the lock of another record, or of one that is not there.
+#[derive(Debug, thiserror::Error)]
+#[error("misuse of the store: {0}")]
+struct Misuse(&'static str);
+
+/// Refuses what no caller may ask for.
+pub(super) fn must(holds: bool, otherwise: &'static str) -> Stored<()> {
+    if holds { Ok(()) } else { Err(StoreError::unavailable(Misuse(otherwise))) }
+}
+
+/// Tries again while the database is locked by another process, with growing pauses between.
+pub(super) async fn retry<T>(mut attempt: impl FnMut() -> Stored<T>) -> Stored<T> {
+    let mut wait = FIRST_WAIT;
+    loop {
+        match attempt() {
+            Err(StoreError::Busy) => tokio::time::sleep(wait).await,
+            answer => return answer,
+        }
+        wait = wait.saturating_mul(2).min(LONGEST_WAIT);
+    }
+}
+
+/// Gives up after the patience that the service chose.
+pub(super) async fn patiently<T>(patience: Duration, work: impl Future<Output = Stored<T>>) -> Stored<T> {
+    tokio::time::timeout(patience, work).await.unwrap_or(Err(StoreError::Busy))
+}
+
+impl SqliteStore {
+    /// Begins to write. A future dropped on the way has begun nothing: `BEGIN` runs in the same step as the
+    /// lease that undoes it is made.
+    pub(super) async fn write(&self) -> Stored<Open<Writing>> {
+        let shared = &self.shared;
+        patiently(shared.options.patience, async {
+            let conn = FairMutex::lock_owned(Arc::clone(&shared.writer)).await;
+            let mut lease = Writing {
+                written_before: conn.rows_written(),
+                conn,
+                commits: Arc::clone(&shared.commits),
+                durability: shared.options.durability,
+            };
+            retry(|| lease.conn.begin_immediate()).await?;
+            Ok(Open { lease })
+        })
+        .await
+    }
+
+    async fn read(&self) -> Stored<Open<Reading>> {
+        let shared = &self.shared;
+        patiently(shared.options.patience, async {
+            let mut lease = shared.snapshots.lease().await?;
+            retry(|| {
+                let conn = lease.conn()?;
+                conn.begin_deferred()?;
+                // The first read fixes the moment.
+                conn.one(sql::EPOCH, &[], |_| Ok(())).map(drop)
+            })
+            .await?;
+            Ok(Open { lease })
+        })
+        .await
+    }
+}
+
+impl Writing {
+    fn commit_here(mut self) -> Stored<()> {
+        self.conn.commit()?;
+        self.commits.fetch_add(1, Ordering::SeqCst);
+        Ok(())
+    }
+}
+
+impl Open<Writing> {
+    /// Commits. With full durability that waits for the disk, so it moves to a thread that may block; it owns
+    /// all that it needs, so that it goes on when nobody waits for it any more.
+    pub(super) async fn finish(self) -> Stored<()> {
+        let lease = self.lease;
+        let nothing_written = lease.conn.rows_written() == lease.written_before;
+        if nothing_written || lease.durability == Durability::Normal {
+            return lease.commit_here();
+        }
+        match tokio::task::spawn_blocking(move || lease.commit_here()).await {
+            Ok(answer) => answer,
+            Err(lost) => Err(StoreError::CommitUnknown(Some(Box::new(lost)))),
+        }
+    }
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    async fn begin(&self) -> Stored<Box<dyn Transaction>> {
+        Ok(Box::new(self.write().await?))
+    }
+
+    async fn begin_read(&self) -> Stored<Box<dyn Snapshot>> {
+        Ok(Box::new(self.read().await?))
+    }
+}
+
+impl<L: Lease> Snapshot for Open<L> {}
+
+#[async_trait]
+impl Transaction for Open<Writing> {
+    async fn commit(self: Box<Self>) -> Stored<()> {
+        self.finish().await
+    }
+}

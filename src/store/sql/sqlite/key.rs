@@ -1,0 +1,165 @@
+//! Keys, their secrets, their use.
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use rusqlite::params;
+
+use super::begin::{Lease, Open, Writing, must};
+use super::workspace::suspension;
+use crate::id::{AccountId, KeyId, OperationId, ProjectId, WorkspaceId};
+use crate::key::SecretId;
+use crate::store::record::{Change, Key, KeySecret, Workspace};
+use crate::store::sql::rows::key::secret_id;
+use crate::store::sql::rows::{Reader, id, json, key as read, opt_json, opt_time, time};
+use crate::store::sql::statements::key as sql;
+use crate::store::{KeyReads, KeyStore, KeyUsage, Locked, OperationRow, StoreError};
+
+type Stored<T> = Result<T, StoreError>;
+
+#[async_trait]
+impl<L: Lease> KeyReads for Open<L> {
+    async fn key(&mut self, key: KeyId) -> Stored<Option<Key>> {
+        self.conn()?.one(sql::KEY, params![id(key)], read::key)
+    }
+
+    async fn keys_of_project(
+        &mut self,
+        project: ProjectId,
+        after: Option<KeyId>,
+        limit: u32,
+    ) -> Stored<Vec<Key>> {
+        let parameters = params![id(project), behind(after.map(id)), i64::from(limit)];
+        self.conn()?.many(sql::KEYS_OF_PROJECT, parameters, read::key)
+    }
+
+    async fn secrets_of(&mut self, key: KeyId) -> Stored<Vec<KeySecret>> {
+        let mut secrets = self.conn()?.many(sql::SECRETS_OF, params![id(key)], read::secret)?;
+        // The column orders ids as signed numbers.
+        secrets.sort_by_key(|secret| (secret.created_at, secret.id));
+        Ok(secrets)
+    }
+
+    async fn usage_of(&mut self, key: KeyId) -> Stored<KeyUsage> {
+        Ok(self.conn()?.one(sql::USAGE_OF, params![id(key)], read::usage)?.unwrap_or_default())
+    }
+
+    async fn operation(
+        &mut self,
+        account: AccountId,
+        operation: OperationId,
+    ) -> Stored<Option<OperationRow>> {
+        self.conn()?.one(sql::OPERATION, params![id(account), id(operation)], read::operation)
+    }
+
+    async fn first_steps(&mut self, account: AccountId) -> Stored<(bool, bool)> {
+        let both = |row: &mut Reader<'_>| Ok((row.int("keys")? == 1, row.int("usage")? == 1));
+        Ok(self.conn()?.one(sql::FIRST_STEPS, params![id(account)], both)?.unwrap_or_default())
+    }
+}
+
+#[async_trait]
+impl KeyStore for Open<Writing> {
+    async fn insert_key(&mut self, workspace: &Locked<Workspace>, key: &Key) -> Stored<()> {
+        must(key.workspace == workspace.id, "a key of a workspace that is not locked")?;
+        let (since, reason) = suspension(key.suspended.as_ref());
+        let parameters = params![
+            id(key.id),
+            id(key.workspace),
+            id(key.project),
+            key.kind.name(),
+            id(key.kind.account()),
+            key.name.as_str(),
+            key.environment,
+            json(&key.scopes)?,
+            opt_time(key.expires_at),
+            opt_json(key.allowlist.as_ref())?,
+            opt_json(key.rate_limit.as_ref())?,
+            since,
+            reason,
+            opt_time(key.revoked_at),
+            id(key.created_by),
+            time(key.created_at),
+        ];
+        self.conn()?.run(sql::INSERT_KEY, parameters)?;
+        self.announce(Change::Key(key.id))
+    }
+
+    async fn update_key(&mut self, workspace: &Locked<Workspace>, key: &Key) -> Stored<bool> {
+        let (since, reason) = suspension(key.suspended.as_ref());
+        let parameters = params![
+            key.kind.name(),
+            id(key.kind.account()),
+            key.name.as_str(),
+            key.environment,
+            json(&key.scopes)?,
+            opt_time(key.expires_at),
+            opt_json(key.allowlist.as_ref())?,
+            opt_json(key.rate_limit.as_ref())?,
+            since,
+            reason,
+            opt_time(key.revoked_at),
+            id(key.id),
+            id(workspace.id),
+            id(key.project),
+        ];
+        let written = self.conn()?.wrote(sql::UPDATE_KEY, parameters)?;
+        if written {
+            self.announce(Change::Key(key.id))?;
+        }
+        Ok(written)
+    }
+
+    async fn insert_secret(&mut self, workspace: &Locked<Workspace>, secret: &KeySecret) -> Stored<bool> {
+        let conn = self.conn()?;
+        let read = |row: &mut Reader<'_>| row.id::<WorkspaceId>("keys.workspace");
+        let whose = conn.one(sql::WORKSPACE_OF_KEY, params![id(secret.key)], read)?;
+        must(whose == Some(workspace.id), "a secret of a key of another workspace")?;
+        let parameters = params![
+            secret_id(secret.id),
+            id(secret.key),
+            secret.digest.as_bytes(),
+            id(secret.shown_to),
+            time(secret.created_at),
+            opt_time(secret.ends_at),
+        ];
+        let written = conn.wrote(sql::INSERT_SECRET, parameters)?;
+        if written {
+            self.announce(Change::Key(secret.key))?;
+        }
+        Ok(written)
+    }
+
+    async fn end_secret(
+        &mut self,
+        workspace: &Locked<Workspace>,
+        secret: SecretId,
+        ends_at: Timestamp,
+    ) -> Stored<bool> {
+        let parameters = params![time(ends_at), secret_id(secret), id(workspace.id)];
+        let key = self.conn()?.one(sql::END_SECRET, parameters, |row| row.id("secrets.key"))?;
+        self.announce_key(key)
+    }
+
+    async fn delete_secret(&mut self, workspace: &Locked<Workspace>, secret: SecretId) -> Stored<bool> {
+        let parameters = params![secret_id(secret), id(workspace.id)];
+        let key = self.conn()?.one(sql::DELETE_SECRET, parameters, |row| row.id("secrets.key"))?;
+        self.announce_key(key)
+    }
+
+    async fn insert_operation(&mut self, operation: &OperationRow) -> Stored<bool> {
+        let parameters =
+            params![id(operation.account), id(operation.id), id(operation.key), time(operation.at)];
+        self.conn()?.wrote(sql::INSERT_OPERATION, parameters)
+    }
+}
+
+impl Open<Writing> {
+    fn announce_key(&mut self, key: Option<KeyId>) -> Stored<bool> {
+        key.map_or(Ok(false), |key| self.announce(Change::Key(key)).map(|()| true))
+    }
+}
+
+/// Where a page begins: the empty value sorts before every id.
+pub(super) fn behind(after: Option<[u8; 16]>) -> Vec<u8> {
+    after.map_or_else(Vec::new, Vec::from)
+}

@@ -1,0 +1,95 @@
+//! Bringing the tables up to what this version knows, one migration a transaction.
+
+use super::SqliteOptions;
+use super::connection::Conn;
+use crate::ports::EntropyExt as _;
+use crate::store::StoreError;
+
+type Stored<T> = Result<T, StoreError>;
+
+/// The migrations there are, the first one first. What was released is never edited.
+const MIGRATIONS: &[&str] = &[include_str!("../migrations/sqlite/0001_start.sql")];
+
+const SCHEMA: &str = "CREATE TABLE IF NOT EXISTS {p}schema (version INTEGER NOT NULL PRIMARY KEY) STRICT";
+const HAS_SCHEMA: &str = "SELECT COUNT(*) FROM sqlite_master WHERE type = 'table' AND name = '{p}schema'";
+const VERSION: &str = "SELECT COALESCE(MAX(version), 0) FROM {p}schema";
+const RECORD: &str = "INSERT INTO {p}schema (version) VALUES ($1)";
+const EPOCH: &str = "INSERT INTO {p}meta (name, value) VALUES ('epoch', $1) ON CONFLICT (name) DO NOTHING";
+
+/// Applies what is missing. Two processes that do this at once do it one after the other: each step looks again
+/// under the write lock.
+pub(super) fn migrate(conn: &mut Conn, options: &SqliteOptions) -> Stored<()> {
+    while missing(version(conn)?)?.is_some() {
+        conn.begin_immediate()?;
+        let applied = step(conn, options);
+        match applied {
+            Ok(()) => conn.commit()?,
+            Err(error) => {
+                conn.roll_back();
+                return Err(error);
+            }
+        }
+    }
+    Ok(())
+}
+
+fn step(conn: &mut Conn, options: &SqliteOptions) -> Stored<()> {
+    let found = version(conn)?;
+    let Some(migration) = missing(found)? else { return Ok(()) };
+    let entropy = options.entropy.bytes::<16>().map_err(StoreError::unavailable)?;
+    conn.script(SCHEMA)?;
+    conn.script(migration)?;
+    conn.run(EPOCH, &[&entropy])?;
+    conn.run(RECORD, &[&i64::from(found.saturating_add(1))])?;
+    Ok(())
+}
+
+/// The next migration after a version, if there is one.
+fn missing(found: u32) -> Stored<Option<&'static str>> {
+    let known = u32::try_from(MIGRATIONS.len()).unwrap_or(u32::MAX);
+    if found > known {
+        return Err(StoreError::SchemaTooNew { found, known });
+    }
+    Ok(usize::try_from(found).ok().and_then(|found| MIGRATIONS.get(found)).copied())
+}
+
+fn version(conn: &mut Conn) -> Stored<u32> {
+    let tables = conn.one(HAS_SCHEMA, &[], |row| row.int("schema"))?;
+    if tables == Some(0) {
+        return Ok(0);
+    }
+    Ok(conn.one(VERSION, &[], |row| row.unsigned("schema.version"))?.unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::connection::{Conn, Use};
+    use super::*;
+    use crate::store::sql::statements;
+
+    #[test]
+    fn every_statement_compiles_against_the_migrated_tables() {
+        let folder = tempfile::tempdir().unwrap();
+        let options = SqliteOptions::new().prefix("pc_").unwrap();
+        let mut conn = Conn::open(&folder.path().join("all.db"), &options, Use::Create).unwrap();
+        migrate(&mut conn, &options).unwrap();
+        for (name, sql) in statements::all() {
+            conn.compiles(sql).unwrap_or_else(|why| panic!("{name}: {why:?}"));
+        }
+    }
+
+    #[test]
+    fn no_statement_reads_a_whole_table_but_those_that_mean_to() {
+        let folder = tempfile::tempdir().unwrap();
+        let options = SqliteOptions::new();
+        let mut conn = Conn::open(&folder.path().join("plan.db"), &options, Use::Create).unwrap();
+        migrate(&mut conn, &options).unwrap();
+        // These read a whole table by intention.
+        let whole = ["PERMISSIONS_IN_USE", "SCOPES_IN_USE"];
+        for (name, sql) in statements::all().filter(|(name, _)| !whole.contains(name)) {
+            for step in conn.plan(sql).unwrap() {
+                assert!(!step.starts_with("SCAN") || step == "SCAN CONSTANT ROW", "{name}: {step}");
+            }
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! Workspaces, projects, memberships, entries.
+
+use async_trait::async_trait;
+use rusqlite::params;
+
+use super::begin::{Lease, Open, Writing, must};
+use crate::id::{AccountId, EntryId, ProjectId, SessionId, WorkspaceId};
+use crate::store::record::{Change, Entry, Membership, Project, ProjectMembership, Suspension, Workspace};
+use crate::store::sql::rows::{id, opt_json, time, workspace as read};
+use crate::store::sql::statements::workspace as sql;
+use crate::store::{Locked, StoreError, WorkspaceReads, WorkspaceStore};
+
+type Stored<T> = Result<T, StoreError>;
+
+#[async_trait]
+impl<L: Lease> WorkspaceReads for Open<L> {
+    async fn workspace(&mut self, workspace: WorkspaceId) -> Stored<Option<Workspace>> {
+        self.conn()?.one(sql::WORKSPACE, params![id(workspace)], read::workspace)
+    }
+
+    async fn workspaces_of(&mut self, account: AccountId) -> Stored<Vec<(Workspace, Membership)>> {
+        self.conn()?.many(sql::WORKSPACES_OF, params![id(account)], read::workspace_and_membership)
+    }
+
+    async fn membership(&mut self, workspace: WorkspaceId, account: AccountId) -> Stored<Option<Membership>> {
+        self.conn()?.one(sql::MEMBERSHIP, params![id(workspace), id(account)], read::membership)
+    }
+
+    async fn memberships(&mut self, workspace: WorkspaceId) -> Stored<Vec<Membership>> {
+        self.conn()?.many(sql::MEMBERSHIPS, params![id(workspace)], read::membership)
+    }
+
+    async fn project_membership(
+        &mut self,
+        project: ProjectId,
+        account: AccountId,
+    ) -> Stored<Option<ProjectMembership>> {
+        self.conn()?.one(sql::PROJECT_MEMBERSHIP, params![id(project), id(account)], read::project_membership)
+    }
+
+    async fn project(&mut self, project: ProjectId) -> Stored<Option<Project>> {
+        self.conn()?.one(sql::PROJECT, params![id(project)], read::project)
+    }
+
+    async fn projects(&mut self, workspace: WorkspaceId) -> Stored<Vec<Project>> {
+        self.conn()?.many(sql::PROJECTS, params![id(workspace)], read::project)
+    }
+
+    async fn entry(&mut self, entry: EntryId) -> Stored<Option<Entry>> {
+        self.conn()?.one(sql::ENTRY, params![id(entry)], read::entry)
+    }
+
+    async fn entry_of(&mut self, session: SessionId, workspace: WorkspaceId) -> Stored<Option<Entry>> {
+        self.conn()?.one(sql::ENTRY_OF, params![id(session), id(workspace)], read::entry)
+    }
+}
+
+#[async_trait]
+impl WorkspaceStore for Open<Writing> {
+    async fn lock_workspace(&mut self, workspace: WorkspaceId) -> Stored<Option<Locked<Workspace>>> {
+        // Whoever writes is alone.
+        Ok(self.workspace(workspace).await?.map(Locked::by_store))
+    }
+
+    async fn insert_workspace(&mut self, workspace: &Workspace) -> Stored<Option<Locked<Workspace>>> {
+        let (since, reason) = suspension(workspace.suspended.as_ref());
+        let ceiling = opt_json(workspace.service_ceiling.as_ref())?;
+        let parameters = params![
+            id(workspace.id),
+            workspace.name,
+            workspace.personal_of.map(id),
+            ceiling,
+            since,
+            reason,
+            time(workspace.created_at),
+        ];
+        let written = self.conn()?.wrote(sql::INSERT_WORKSPACE, parameters)?;
+        Ok(written.then(|| Locked::by_store(workspace.clone())))
+    }
+
+    async fn update_workspace(&mut self, workspace: &Locked<Workspace>) -> Stored<()> {
+        let (since, reason) = suspension(workspace.suspended.as_ref());
+        let ceiling = opt_json(workspace.service_ceiling.as_ref())?;
+        let parameters = params![
+            workspace.name,
+            workspace.personal_of.map(id),
+            ceiling,
+            since,
+            reason,
+            time(workspace.created_at),
+            id(workspace.id),
+        ];
+        let written = self.conn()?.wrote(sql::UPDATE_WORKSPACE, parameters)?;
+        must(written, "no such workspace")?;
+        self.announce(Change::Workspace(workspace.id))
+    }
+
+    async fn insert_project(&mut self, workspace: &Locked<Workspace>, project: &Project) -> Stored<bool> {
+        must(project.workspace == workspace.id, "a project of a workspace that is not locked")?;
+        let (since, reason) = suspension(project.suspended.as_ref());
+        let limit = opt_json(project.rate_limit.as_ref())?;
+        let parameters = params![
+            id(project.id),
+            id(workspace.id),
+            project.name,
+            limit,
+            since,
+            reason,
+            time(project.created_at)
+        ];
+        self.conn()?.wrote(sql::INSERT_PROJECT, parameters)
+    }
+
+    async fn update_project(&mut self, workspace: &Locked<Workspace>, project: &Project) -> Stored<bool> {
+        let (since, reason) = suspension(project.suspended.as_ref());
+        let limit = opt_json(project.rate_limit.as_ref())?;
+        let parameters = params![
+            project.name,
+            limit,
+            since,
+            reason,
+            time(project.created_at),
+            id(project.id),
+            id(workspace.id)
+        ];
+        let written = self.conn()?.wrote(sql::UPDATE_PROJECT, parameters)?;
+        if written {
+            self.announce(Change::Project(project.id))?;
+        }
+        Ok(written)
+    }
+
+    async fn put_membership(&mut self, workspace: &Locked<Workspace>, membership: &Membership) -> Stored<()> {
+        must(membership.workspace == workspace.id, "a membership of a workspace that is not locked")?;
+        let parameters = params![
+            id(workspace.id),
+            id(membership.account),
+            membership.role.to_string(),
+            time(membership.since),
+        ];
+        self.conn()?.run(sql::PUT_MEMBERSHIP, parameters)?;
+        self.announce(Change::Membership(workspace.id, membership.account))
+    }
+
+    async fn delete_membership(&mut self, workspace: &Locked<Workspace>, account: AccountId) -> Stored<bool> {
+        let conn = self.conn()?;
+        let gone = conn.wrote(sql::DELETE_MEMBERSHIP, params![id(workspace.id), id(account)])?;
+        conn.run(sql::DELETE_ENTRIES_OF_MEMBER, params![id(workspace.id), id(account)])?;
+        if gone {
+            self.announce(Change::Membership(workspace.id, account))?;
+        }
+        Ok(gone)
+    }
+
+    async fn put_project_membership(
+        &mut self,
+        workspace: &Locked<Workspace>,
+        membership: &ProjectMembership,
+    ) -> Stored<()> {
+        must(membership.workspace == workspace.id, "a project role of a workspace that is not locked")?;
+        let parameters = params![
+            id(workspace.id),
+            id(membership.project),
+            id(membership.account),
+            membership.role.to_string(),
+        ];
+        self.conn()?.run(sql::PUT_PROJECT_MEMBERSHIP, parameters)?;
+        self.announce(Change::Membership(workspace.id, membership.account))
+    }
+
+    async fn delete_project_membership(
+        &mut self,
+        workspace: &Locked<Workspace>,
+        project: ProjectId,
+        account: AccountId,
+    ) -> Stored<bool> {
+        let parameters = params![id(workspace.id), id(project), id(account)];
+        let gone = self.conn()?.wrote(sql::DELETE_PROJECT_MEMBERSHIP, parameters)?;
+        if gone {
+            self.announce(Change::Membership(workspace.id, account))?;
+        }
+        Ok(gone)
+    }
+
+    async fn insert_entry(&mut self, workspace: &Locked<Workspace>, entry: &Entry) -> Stored<bool> {
+        must(entry.workspace == workspace.id, "an entry to a workspace that is not locked")?;
+        let parameters =
+            params![id(entry.id), id(entry.session), id(entry.account), id(workspace.id), time(entry.at)];
+        self.conn()?.wrote(sql::INSERT_ENTRY, parameters)
+    }
+
+    async fn delete_entry(&mut self, workspace: &Locked<Workspace>, entry: EntryId) -> Stored<bool> {
+        self.conn()?.wrote(sql::DELETE_ENTRY, params![id(workspace.id), id(entry)])
+    }
+}
+
+/// A suspension's two columns.
+pub(super) fn suspension(suspension: Option<&Suspension>) -> (Option<i64>, Option<&str>) {
+    suspension.map_or((None, None), |why| (Some(time(why.since)), Some(&why.reason)))
+}

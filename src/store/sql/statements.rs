@@ -1,0 +1,60 @@
+//! Every statement there is, as a constant, by the part of the contract that it serves.
+//!
+//! Written so that SQLite and PostgreSQL both understand them: parameters are `$1, $2, …`, numbered in the
+//! order of their first appearance (SQLite numbers named parameters that way, PostgreSQL by their digits), and
+//! `{p}` stands for the prefix that the service chose. Nothing is ever put into a statement but that prefix.
+
+/// Declares statements, and lists them for the tests.
+macro_rules! statements {
+    ($($name:ident = $($part:expr),+;)*) => {
+        $(pub(in crate::store::sql) const $name: &str = concat!($($part),+);)*
+
+        #[cfg(test)]
+        pub(super) const ALL: &[(&str, &str)] = &[$((stringify!($name), $name),)*];
+    };
+}
+
+pub(super) mod account;
+pub(super) mod api;
+pub(super) mod key;
+pub(super) mod policy;
+pub(super) mod session;
+pub(super) mod workspace;
+
+/// All of them, with their names.
+#[cfg(test)]
+pub(super) fn all() -> impl Iterator<Item = &'static (&'static str, &'static str)> {
+    [account::ALL, api::ALL, key::ALL, policy::ALL, session::ALL, workspace::ALL].into_iter().flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    /// The numbers of a statement's parameters, in the order in which they stand there.
+    fn parameters(sql: &str) -> Vec<usize> {
+        sql.split('$')
+            .skip(1)
+            .map(|rest| rest.chars().take_while(char::is_ascii_digit).collect::<String>().parse().unwrap())
+            .collect()
+    }
+
+    #[test]
+    fn parameters_first_appear_in_increasing_order() {
+        for (name, sql) in super::all() {
+            let mut most = 0;
+            for number in parameters(sql) {
+                assert!(number <= most + 1, "{name}: ${number} stands before ${}", most + 1);
+                most = most.max(number);
+            }
+        }
+    }
+
+    /// ASVS-5.0-1.2.4: what varies is a parameter.
+    #[test]
+    fn no_statement_has_a_placeholder_other_than_the_prefix() {
+        for (name, sql) in super::all() {
+            let rest = sql.replace("{p}", "");
+            assert!(!rest.contains(['{', '}', '?', ';', '"']), "{name}");
+            assert!(sql.contains("{p}"), "{name} names a table without the prefix");
+        }
+    }
+}

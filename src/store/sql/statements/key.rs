@@ -1,0 +1,48 @@
+//! Keys, their secrets, their use.
+
+macro_rules! key {
+    () => {
+        "id, workspace, project, kind, holder, name, environment, scopes, expires_at, allowlist, rate_limit, \
+         suspended_at, suspended_reason, revoked_at, created_by, created_at"
+    };
+}
+
+statements! {
+    KEY = "SELECT ", key!(), " FROM {p}keys WHERE id = $1";
+    KEYS_OF_PROJECT =
+        "SELECT ", key!(), " FROM {p}keys WHERE project = $1 AND id > $2 ORDER BY id LIMIT $3";
+    WORKSPACE_OF_KEY = "SELECT workspace FROM {p}keys WHERE id = $1";
+    INSERT_KEY =
+        "INSERT INTO {p}keys (", key!(), ") \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)";
+    // Workspace, project and maker never change.
+    UPDATE_KEY =
+        "UPDATE {p}keys SET kind = $1, holder = $2, name = $3, environment = $4, scopes = $5, \
+         expires_at = $6, allowlist = $7, rate_limit = $8, suspended_at = $9, suspended_reason = $10, \
+         revoked_at = $11 WHERE id = $12 AND workspace = $13 AND project = $14";
+
+    SECRETS_OF =
+        "SELECT id, key, digest, shown_to, created_at, ends_at FROM {p}secrets WHERE key = $1 \
+         ORDER BY created_at, id";
+    INSERT_SECRET =
+        "INSERT INTO {p}secrets (id, key, digest, shown_to, created_at, ends_at) \
+         VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (id) DO NOTHING";
+    END_SECRET =
+        "UPDATE {p}secrets SET ends_at = $1 WHERE id = $2 \
+         AND key IN (SELECT id FROM {p}keys WHERE workspace = $3) RETURNING key";
+    DELETE_SECRET =
+        "DELETE FROM {p}secrets WHERE id = $1 \
+         AND key IN (SELECT id FROM {p}keys WHERE workspace = $2) RETURNING key";
+
+    USAGE_OF =
+        "SELECT COALESCE(SUM(allowed), 0), COALESCE(SUM(refused), 0), MAX(last_at) \
+         FROM {p}usage WHERE key = $1";
+    OPERATION = "SELECT account, id, key, at FROM {p}operations WHERE account = $1 AND id = $2";
+    INSERT_OPERATION =
+        "INSERT INTO {p}operations (account, id, key, at) VALUES ($1, $2, $3, $4) \
+         ON CONFLICT (account, id) DO NOTHING";
+    FIRST_STEPS =
+        "SELECT CASE WHEN EXISTS (SELECT 1 FROM {p}keys WHERE created_by = $1) THEN 1 ELSE 0 END, \
+         CASE WHEN EXISTS (SELECT 1 FROM {p}keys AS k JOIN {p}usage AS u ON u.key = k.id \
+         WHERE k.created_by = $1) THEN 1 ELSE 0 END";
+}
