@@ -234,7 +234,9 @@ impl<'ast> Visit<'ast> for Reader<'_> {
         let name = item.ident.to_string();
         self.within(&name, |reader| {
             if let Some((_, items)) = &item.content {
-                items.iter().for_each(|item| reader.visit_item(item));
+                for item in items {
+                    reader.visit_item(item);
+                }
             } else {
                 let file = format!("src/{}.rs", reader.place.join("/"));
                 let outer = core::mem::replace(&mut reader.file, file);
@@ -245,7 +247,9 @@ impl<'ast> Visit<'ast> for Reader<'_> {
     }
 
     fn visit_item_use(&mut self, item: &'ast syn::ItemUse) {
-        item.attrs.iter().for_each(|a| self.visit_attribute(a));
+        for attribute in &item.attrs {
+            self.visit_attribute(attribute);
+        }
         self.use_tree(&item.tree, &[], item.leading_colon.is_some());
     }
 
