@@ -40,11 +40,12 @@ use std::sync::Arc;
 
 pub use config::{BadConfig, DashboardBuilder, SessionLimits, Throttles};
 pub use error::{
-    AccountError, Fault, KeyError, OperatorError, ResetError, SessionError, SignInError, SignUpError, WorkspaceError,
+    AccountError, Fault, KeyError, OperatorError, ResetError, SessionError, SignInError, SignUpError,
+    WorkspaceError,
 };
 pub use housekeeping::Swept;
 pub use keys::{
-    Committed, Expiry, IssuedKey, KeyPage, KeyView, NewKey, NewKeyKind, Rotation, SecretView, MAX_OVERLAP,
+    Committed, Expiry, IssuedKey, KeyPage, KeyView, MAX_OVERLAP, NewKey, NewKeyKind, Rotation, SecretView,
 };
 pub use onboarding::{Onboarding, OnboardingStep};
 pub use operator::{BadOperatorName, Operator};

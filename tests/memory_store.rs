@@ -218,6 +218,7 @@ fn key() -> Key {
         allowlist: None,
         rate_limit: None,
         suspended: None,
+        suspended_by_operator: None,
         revoked_at: None,
         created_by: account(1).id,
         created_at: NOW,

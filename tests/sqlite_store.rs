@@ -122,6 +122,7 @@ fn key(workspace: WorkspaceId, project: ProjectId, number: u128, owner: AccountI
         allowlist: None,
         rate_limit: None,
         suspended: None,
+        suspended_by_operator: None,
         revoked_at: None,
         created_by: owner,
         created_at: at(0),
@@ -572,6 +573,7 @@ async fn round_trip(store: &SqliteStore, number: u128, text: &str) {
     let key = Key {
         name: named,
         environment: text.to_owned(),
+        suspended_by_operator: Some(Suspension { since: at(2), reason: format!("{text}2") }),
         suspended,
         ..key(workspace.id, project.id, number, account.id)
     };

@@ -19,7 +19,11 @@ impl Dashboard {
     ///
     /// # Errors
     /// [`AccountError::StepUpRequired`], [`AccountError::Throttled`], [`AccountError::NotSignedIn`].
-    pub async fn request_email_change(&self, session: &Session, next: &EmailAddress) -> Result<(), AccountError> {
+    pub async fn request_email_change(
+        &self,
+        session: &Session,
+        next: &EmailAddress,
+    ) -> Result<(), AccountError> {
         let inner = &self.inner;
         let charges = Charges::mail(&inner.config.throttles, next, &session.source);
         inner.charge::<AccountError>(&charges, &session.source).await?;

@@ -25,7 +25,9 @@ impl Dashboard {
     ) -> Result<(), AccountError> {
         let answer = self.changed_password(session, present, next, end_others).await;
         let inner = &self.inner;
-        let event = |outcome| inner.event(EventKind::PasswordChanged, outcome, &session.source).account(session.account);
+        let event = |outcome| {
+            inner.event(EventKind::PasswordChanged, outcome, &session.source).account(session.account)
+        };
         match &answer {
             Ok(()) => inner.tell(event(Outcome::Succeeded)),
             Err(AccountError::WrongPassword) => inner.tell(event(Outcome::Refused).code("wrong_password")),

@@ -14,11 +14,12 @@ use crate::hashing::HashingPool;
 use crate::key::KeyFormat;
 use crate::password::{HashParams, HashScheme, PasswordPolicy, Peppers};
 use crate::ports::{
-    BreachedPasswords, Clock, Entropy, NoBreachedPasswords, SecurityEvents, SystemClock, SystemEntropy, TracingEvents,
+    BreachedPasswords, Clock, Entropy, NoBreachedPasswords, SecurityEvents, SystemClock, SystemEntropy,
+    TracingEvents,
 };
 use crate::secret::SealingKeys;
 use crate::store::{ChangeStream, Store};
-use crate::throttle::{BadThrottle, Backoff, Budget, Counter};
+use crate::throttle::{Backoff, BadThrottle, Budget, Counter};
 use crate::totp::Window;
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -33,7 +34,9 @@ pub enum BadConfig {
     #[error("a service name is 1 to 64 bytes without colons and control characters")]
     ServiceName,
     /// Mailed links must lead to `https`, or to `http` on this machine.
-    #[error("the base of links must be https://…, or http:// on 127.0.0.1, [::1] or localhost; without query and fragment")]
+    #[error(
+        "the base of links must be https://…, or http:// on 127.0.0.1, [::1] or localhost; without query and fragment"
+    )]
     LinkBase,
     /// A time is zero or beyond its bound.
     #[error("{what} must be more than zero and at most {most:?}")]
@@ -83,13 +86,21 @@ impl SessionLimits {
     /// The recommendation for two-factor sessions: 1 hour idle, 24 hours in all (NIST SP 800-63B-4, 2.2.3).
     #[must_use]
     pub fn aal2() -> Self {
-        Self { idle: SignedDuration::from_hours(1), absolute: SignedDuration::from_hours(24), ..Self::default() }
+        Self {
+            idle: SignedDuration::from_hours(1),
+            absolute: SignedDuration::from_hours(24),
+            ..Self::default()
+        }
     }
 
     /// The recommendation at the highest level: 15 minutes idle, 12 hours in all (NIST SP 800-63B-4, 2.3.3).
     #[must_use]
     pub fn aal3() -> Self {
-        Self { idle: SignedDuration::from_mins(15), absolute: SignedDuration::from_hours(12), ..Self::default() }
+        Self {
+            idle: SignedDuration::from_mins(15),
+            absolute: SignedDuration::from_hours(12),
+            ..Self::default()
+        }
     }
 
     /// How many sessions an account may hold, 50 by default: one more ends the one begun first.
@@ -222,7 +233,8 @@ impl Dashboard {
         format: Arc<KeyFormat>,
         seals: SealingKeys,
     ) -> Result<DashboardBuilder, BadConfig> {
-        let named = (1..=64).contains(&service.len()) && !service.contains(|c: char| c == ':' || c.is_control());
+        let named =
+            (1..=64).contains(&service.len()) && !service.contains(|c: char| c == ':' || c.is_control());
         if !named {
             return Err(BadConfig::ServiceName);
         }

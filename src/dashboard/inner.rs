@@ -16,7 +16,8 @@ use crate::id::WorkspaceId;
 use crate::key::KeyFormat;
 use crate::password::{BreachFailure, PasswordHash, Verified, WeakPassword};
 use crate::ports::{
-    BreachedPasswords, Clock, Entropy, EntropyExt, EntropyFailed, EventKind, Outcome, SecurityEvent, SecurityEvents,
+    BreachedPasswords, Clock, Entropy, EntropyExt, EntropyFailed, EventKind, Outcome, SecurityEvent,
+    SecurityEvents,
 };
 use crate::secret::SealingKeys;
 use crate::source::Source;

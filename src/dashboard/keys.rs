@@ -145,7 +145,11 @@ impl Inner {
             may = may.intersection(&self.catalogue.scopes(ceiling).set);
         }
         let beyond = wanted.set.difference(&may);
-        if beyond.is_empty() { Ok(()) } else { Err(KeyError::ScopesTooWide(self.catalogue.scope_names(&beyond))) }
+        if beyond.is_empty() {
+            Ok(())
+        } else {
+            Err(KeyError::ScopesTooWide(self.catalogue.scope_names(&beyond)))
+        }
     }
 
     /// The locked workspace of the member.

@@ -12,7 +12,8 @@ pub(super) fn checked_base(base: &str) -> Result<String, BadConfig> {
     let plain = |c: char| c.is_ascii_graphic() && !matches!(c, '?' | '#' | '"' | '<' | '>' | '\\' | '@');
     let host = |scheme: &str| base.strip_prefix(scheme).and_then(|rest| rest.split('/').next());
     let local = host("http://").is_some_and(|host| {
-        let name = if host.starts_with('[') { host.split_inclusive(']').next() } else { host.split(':').next() };
+        let name =
+            if host.starts_with('[') { host.split_inclusive(']').next() } else { host.split(':').next() };
         matches!(name, Some("127.0.0.1" | "localhost" | "[::1]"))
     });
     let secure = host("https://").is_some_and(|host| !host.is_empty());
@@ -30,12 +31,27 @@ mod tests {
 
     #[test]
     fn links_lead_to_https_or_to_this_machine() {
-        for base in ["https://a.example", "https://a.example/console/", "http://127.0.0.1:8080", "http://[::1]:8080", "http://localhost"] {
+        for base in [
+            "https://a.example",
+            "https://a.example/console/",
+            "http://127.0.0.1:8080",
+            "http://[::1]:8080",
+            "http://localhost",
+        ] {
             assert!(checked_base(base).is_ok(), "{base}");
         }
-        for base in
-            ["http://a.example", "ftp://a", "https://", "https://a?x", "https://a#x", "https://a b", "http://localhost.evil", "http://127.0.0.1@evil", "javascript:1", ""]
-        {
+        for base in [
+            "http://a.example",
+            "ftp://a",
+            "https://",
+            "https://a?x",
+            "https://a#x",
+            "https://a b",
+            "http://localhost.evil",
+            "http://127.0.0.1@evil",
+            "javascript:1",
+            "",
+        ] {
             assert!(checked_base(base).is_err(), "{base}");
         }
     }

@@ -9,8 +9,8 @@ use super::keys::Committed;
 use crate::id::{AccountId, KeyId, ProjectId, WorkspaceId};
 use crate::ports::{EventKind, Message, Outcome};
 use crate::source::Source;
-use crate::store::record::{AccountStatus, Action, Actor, Suspension, Target};
 use crate::store::Transaction;
+use crate::store::record::{AccountStatus, Action, Actor, Suspension, Target};
 
 /// The longest reason, in bytes.
 const MOST_REASON: usize = 500;
@@ -156,7 +156,8 @@ impl Operator {
                 let mut workspace = tx.lock_workspace(id).await?.ok_or(OperatorError::NotFound)?;
                 workspace.suspended = self.suspension(reason);
                 tx.update_workspace(&workspace).await?;
-                let action = if reason.is_some() { Action::WorkspaceSuspended } else { Action::WorkspaceResumed };
+                let action =
+                    if reason.is_some() { Action::WorkspaceSuspended } else { Action::WorkspaceResumed };
                 Ok::<_, OperatorError>(
                     self.audit(&mut *tx, Some(id), action, Target::Workspace(id), reason).await?,
                 )

@@ -95,7 +95,11 @@ impl Dashboard {
             let due_at = inner.now().saturating_add(wait).unwrap_or(now);
             let recorded: Result<bool, StoreError> = inner
                 .within(async |mut tx| {
-                    if sent || give_up { tx.delete_mail(row.id).await } else { tx.delay_mail(row.id, due_at).await }
+                    if sent || give_up {
+                        tx.delete_mail(row.id).await
+                    } else {
+                        tx.delay_mail(row.id, due_at).await
+                    }
                 })
                 .await;
             recorded?;

@@ -58,7 +58,9 @@ impl Dashboard {
         match &answer {
             Ok(()) => inner.tell(inner.event(EventKind::PasswordReset, Outcome::Succeeded, source)),
             Err(ResetError::InvalidLink) => {
-                inner.tell(inner.event(EventKind::PasswordReset, Outcome::Refused, source).code("invalid_link"));
+                inner.tell(
+                    inner.event(EventKind::PasswordReset, Outcome::Refused, source).code("invalid_link"),
+                );
             }
             Err(_) => {}
         }
@@ -100,8 +102,14 @@ impl Dashboard {
                 tx.delete_totp_enrolment(&account).await?;
                 inner.owe_mail(&mut *tx, now, &account.email, Message::PasswordReset).await?;
                 let target = Target::Account(account.id);
-                tx.append_audit(&inner.audit(now, Actor::Account(account.id), Action::PasswordReset, target, source)?)
-                    .await?;
+                tx.append_audit(&inner.audit(
+                    now,
+                    Actor::Account(account.id),
+                    Action::PasswordReset,
+                    target,
+                    source,
+                )?)
+                .await?;
                 tx.delete_counter(CounterKey::of("password", account.email.canonical().as_bytes())).await?;
                 charges.refund(&mut *tx, now).await?;
                 Ok(())

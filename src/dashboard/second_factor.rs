@@ -98,7 +98,11 @@ impl Dashboard {
     /// # Errors
     /// [`AccountError::NoEnrolment`], [`AccountError::InvalidCode`], [`AccountError::StepUpRequired`],
     /// [`AccountError::Throttled`], [`AccountError::Busy`], [`AccountError::NotSignedIn`].
-    pub async fn confirm_totp(&self, session: &Session, code: &TotpCode) -> Result<ConfirmedTotp, AccountError> {
+    pub async fn confirm_totp(
+        &self,
+        session: &Session,
+        code: &TotpCode,
+    ) -> Result<ConfirmedTotp, AccountError> {
         let inner = &self.inner;
         let charges = Charges::totp(&inner.config.throttles, session.account, &session.source);
         inner.charge::<AccountError>(&charges, &session.source).await?;
@@ -114,7 +118,8 @@ impl Dashboard {
             .within(async |mut tx| {
                 let now = inner.now();
                 let (account, mut found) = inner.live_and_recent(&mut *tx, session).await?;
-                let present = tx.totp_enrolment(account.id).await?.filter(|present| present.id == enrolment.id);
+                let present =
+                    tx.totp_enrolment(account.id).await?.filter(|present| present.id == enrolment.id);
                 let enrolment = present.ok_or(AccountError::NoEnrolment)?;
                 let last_step = inner.enrolled_step(&enrolment, code)?;
                 tx.delete_totp_enrolment(&account).await?;
@@ -161,7 +166,9 @@ impl Dashboard {
                 tx.delete_totp_enrolment(&account).await?;
                 tx.delete_tokens_of(&account, TokenKind::SignIn).await?;
                 inner.owe_mail(&mut *tx, now, &account.email, Message::SecondFactorDisabled).await?;
-                inner.audit_session(&mut *tx, session, Action::TotpDisabled, Target::Account(account.id)).await
+                inner
+                    .audit_session(&mut *tx, session, Action::TotpDisabled, Target::Account(account.id))
+                    .await
                     .map_err(AccountError::from)
             })
             .await?;
@@ -234,7 +241,11 @@ impl Inner {
     }
 
     /// The step whose code was shown for an enrolment that still stands.
-    fn enrolled_step(&self, enrolment: &TotpEnrolment, code: &TotpCode) -> Result<crate::totp::Step, AccountError> {
+    fn enrolled_step(
+        &self,
+        enrolment: &TotpEnrolment,
+        code: &TotpCode,
+    ) -> Result<crate::totp::Step, AccountError> {
         let now = self.now();
         if enrolment.expires_at <= now {
             return Err(AccountError::NoEnrolment);

@@ -105,7 +105,8 @@ impl Dashboard {
             return Err(SessionError::NotSignedIn);
         }
         let limits = inner.config.sessions;
-        let due = TOUCH.min(SignedDuration::from_nanos(i64::try_from(limits.idle.as_nanos() / 10).unwrap_or(0)));
+        let due =
+            TOUCH.min(SignedDuration::from_nanos(i64::try_from(limits.idle.as_nanos() / 10).unwrap_or(0)));
         if activity == Activity::Person && now.duration_since(found.seen_at) >= due {
             let idle_until = now.saturating_add(limits.idle).unwrap_or(now).min(found.ends_at);
             let live = inner.within(async |mut tx| tx.touch_session(found.id, now, idle_until).await).await?;
@@ -125,7 +126,9 @@ impl Dashboard {
         inner
             .within(async |mut tx| {
                 if tx.delete_session(session.account, session.id).await? {
-                    inner.audit_session(&mut *tx, session, Action::SessionEnded, Target::Session(session.id)).await?;
+                    inner
+                        .audit_session(&mut *tx, session, Action::SessionEnded, Target::Session(session.id))
+                        .await?;
                 }
                 Ok::<_, SessionError>(())
             })
@@ -145,7 +148,11 @@ impl Dashboard {
         let now = inner.now();
         inner.live(&mut *snapshot, session).await?;
         let all = snapshot.sessions_of(session.account).await?;
-        Ok(all.into_iter().filter(|found| !is_over(found, now)).map(|found| view(found, session.id)).collect())
+        Ok(all
+            .into_iter()
+            .filter(|found| !is_over(found, now))
+            .map(|found| view(found, session.id))
+            .collect())
     }
 
     /// Ends one session of the account, this one or another. Asks for recent proofs (ASVS 5.0, 7.5.2).
@@ -226,7 +233,11 @@ impl Inner {
         }
         let actor = Actor::Account(account.id);
         let entry = self.audit(now, actor, Action::SessionStarted, Target::Session(session.id), source)?;
-        tx.append_audit(&super::inner::with_after(entry, serde_json::json!({ "factors": session.assurance }))).await?;
+        tx.append_audit(&super::inner::with_after(
+            entry,
+            serde_json::json!({ "factors": session.assurance }),
+        ))
+        .await?;
         self.tell(self.event(EventKind::SessionStarted, Outcome::Succeeded, source).account(account.id));
         let id = session.id;
         Ok(SignedIn::new(token, view(session, id)))
@@ -274,7 +285,8 @@ impl Inner {
         action: Action,
         target: Target,
     ) -> Result<(), Fault> {
-        let entry = self.audit(self.now(), Actor::Account(session.account), action, target, &session.source)?;
+        let entry =
+            self.audit(self.now(), Actor::Account(session.account), action, target, &session.source)?;
         Ok(tx.append_audit(&entry).await?)
     }
 }

@@ -16,7 +16,8 @@ use crate::recovery::TypedRecoveryCode;
 use crate::secret::{SessionToken, SignInToken};
 use crate::source::Source;
 use crate::store::record::{
-    Account, Action, Actor, AssertedBy, Assurance, Factor, OneTimeToken, RecoveryCodeRow, SignUp, Target, TokenKind,
+    Account, Action, Actor, AssertedBy, Assurance, Factor, OneTimeToken, RecoveryCodeRow, SignUp, Target,
+    TokenKind,
 };
 use crate::store::{Locked, Transaction};
 use crate::totp::{TotpCode, Verdict, matching_step};
@@ -122,13 +123,16 @@ impl Dashboard {
         let hash = known.hash();
         let verified = inner.verify(password.clone(), hash.cloned()).await?;
         if !verified.matches {
-            let event = inner.event(EventKind::SignInPassword, Outcome::Refused, source).code("invalid_credentials");
+            let event =
+                inner.event(EventKind::SignInPassword, Outcome::Refused, source).code("invalid_credentials");
             inner.tell(if let Known::Account(account) = &known { event.account(account.id) } else { event });
             return Err(SignInError::InvalidCredentials);
         }
         inner.refund_everywhere();
         let Known::Account(account) = known else {
-            inner.tell(inner.event(EventKind::SignInPassword, Outcome::Refused, source).code("verify_email_first"));
+            inner.tell(
+                inner.event(EventKind::SignInPassword, Outcome::Refused, source).code("verify_email_first"),
+            );
             return Ok(SignIn::VerifyEmailFirst);
         };
         let rehashed = if verified.outdated { inner.hash(password).await.ok() } else { None };
@@ -151,7 +155,8 @@ impl Dashboard {
         let inner = &self.inner;
         let digest = pending.digest();
         let found = inner.read().await?.token(TokenKind::SignIn, &digest).await?;
-        let found = found.filter(|found| found.expires_at > inner.now()).ok_or(SignInError::PendingSignInOver)?;
+        let found =
+            found.filter(|found| found.expires_at > inner.now()).ok_or(SignInError::PendingSignInOver)?;
         let account = found.account;
         let (charges, shown) = inner.try_second_factor::<SignInError>(account, shown, source).await?;
         let answer = inner
@@ -159,7 +164,8 @@ impl Dashboard {
                 let now = inner.now();
                 let mut locked = tx.lock_account(account).await?.ok_or(SignInError::PendingSignInOver)?;
                 let taken = tx.take_token(TokenKind::SignIn, &digest).await?;
-                let taken = taken.filter(|token| token.expires_at > now).ok_or(SignInError::PendingSignInOver)?;
+                let taken =
+                    taken.filter(|token| token.expires_at > now).ok_or(SignInError::PendingSignInOver)?;
                 if !locked.is_active() {
                     return Err(SignInError::Suspended);
                 }
@@ -220,10 +226,12 @@ impl Inner {
                 };
                 let known = match tx.account_by_email(email).await? {
                     Some(account) => Known::Account(Box::new(account)),
-                    None => match tx.latest_sign_up(email).await?.filter(|pending| pending.expires_at > now) {
-                        Some(pending) => Known::SignUp(Box::new(pending)),
-                        None => Known::Nothing,
-                    },
+                    None => {
+                        match tx.latest_sign_up(email).await?.filter(|pending| pending.expires_at > now) {
+                            Some(pending) => Known::SignUp(Box::new(pending)),
+                            None => Known::Nothing,
+                        }
+                    }
                 };
                 if let (Known::Account(account), true) = (&known, charged.just_locked) {
                     self.owe_mail(&mut *tx, now, &account.email, Message::PasswordLocked).await?;
@@ -271,7 +279,9 @@ impl Inner {
                 }
                 let assurance = Assurance::none().with(Factor::Password, AssertedBy::Local, now);
                 if tx.totp(locked.id).await?.is_some() {
-                    return Ok(Ok(SignIn::SecondFactorNeeded(self.pend(&mut *tx, &locked, assurance).await?)));
+                    return Ok(Ok(SignIn::SecondFactorNeeded(
+                        self.pend(&mut *tx, &locked, assurance).await?,
+                    )));
                 }
                 Ok(Ok(SignIn::SignedIn(self.start_session(&mut *tx, &mut locked, assurance, source).await?)))
             })
@@ -366,7 +376,8 @@ impl Inner {
     ) -> Result<(), super::error::Fault> {
         let Some(found) = tx.account(account).await? else { return Ok(()) };
         self.owe_mail(tx, now, &found.email, Message::SecondFactorLocked).await?;
-        let entry = self.audit(now, Actor::System, Action::SecondFactorLocked, Target::Account(account), source)?;
+        let entry =
+            self.audit(now, Actor::System, Action::SecondFactorLocked, Target::Account(account), source)?;
         Ok(tx.append_audit(&entry).await?)
     }
 
@@ -404,7 +415,8 @@ impl Inner {
                 let left = tx.count_recovery_codes(account.id).await?;
                 self.owe_mail(tx, now, &account.email, Message::RecoveryCodeUsed { left }).await?;
                 let target = Target::Account(account.id);
-                let entry = self.audit(now, Actor::Account(account.id), Action::RecoveryCodeUsed, target, source)?;
+                let entry =
+                    self.audit(now, Actor::Account(account.id), Action::RecoveryCodeUsed, target, source)?;
                 tx.append_audit(&entry).await?;
                 Ok(Some(Factor::RecoveryCode))
             }
@@ -437,7 +449,12 @@ impl Inner {
         }
     }
 
-    fn tell_of_second_factor(&self, answer: &Result<SignedIn, SignInError>, account: AccountId, source: &Source) {
+    fn tell_of_second_factor(
+        &self,
+        answer: &Result<SignedIn, SignInError>,
+        account: AccountId,
+        source: &Source,
+    ) {
         let kind = EventKind::SignInSecondFactor;
         match answer {
             Ok(_) => self.tell(self.event(kind, Outcome::Succeeded, source).account(account)),

@@ -18,11 +18,11 @@ use crate::email::EmailAddress;
 use crate::ports::{EntropyExt, EventKind, Message, Outcome};
 use crate::secret::VerifyEmailToken;
 use crate::source::Source;
-use crate::store::record::{
-    Account, AccountStatus, Action, Actor, AssertedBy, Assurance, Factor, Membership, Password, Project, SignUp, Target,
-    Workspace,
-};
 use crate::store::Transaction;
+use crate::store::record::{
+    Account, AccountStatus, Action, Actor, AssertedBy, Assurance, Factor, Membership, Password, Project,
+    SignUp, Target, Workspace,
+};
 
 /// Wrong passwords that a verification link takes before it dies.
 const MOST_WRONG_PASSWORDS: u32 = 5;
@@ -80,7 +80,11 @@ impl Dashboard {
     ///
     /// # Errors
     /// [`SignUpError::Throttled`].
-    pub async fn resend_verification(&self, email: &EmailAddress, source: &Source) -> Result<(), SignUpError> {
+    pub async fn resend_verification(
+        &self,
+        email: &EmailAddress,
+        source: &Source,
+    ) -> Result<(), SignUpError> {
         let inner = &self.inner;
         let charges = Charges::mail(&inner.config.throttles, email, source);
         inner.charge::<SignUpError>(&charges, source).await?;
@@ -140,7 +144,8 @@ impl Dashboard {
         // The try is counted and committed before the password is looked at.
         let pending = inner
             .within(async |mut tx| {
-                let found = tx.sign_up_by_token(&digest).await?.filter(|found| found.expires_at > inner.now());
+                let found =
+                    tx.sign_up_by_token(&digest).await?.filter(|found| found.expires_at > inner.now());
                 let Some(pending) = found else { return Ok::<_, SignUpError>(None) };
                 let tries = tx.count_sign_up_failure(pending.id).await?;
                 Ok(tries.filter(|tries| *tries <= MOST_WRONG_PASSWORDS).map(|_| pending))
@@ -189,7 +194,11 @@ impl Inner {
             id: self.entropy.id(now)?,
             email: sign_up.email.clone(),
             email_verified_at: now,
-            password: Some(Password { hash: sign_up.password.clone(), set_at: sign_up.created_at, compromised: false }),
+            password: Some(Password {
+                hash: sign_up.password.clone(),
+                set_at: sign_up.created_at,
+                compromised: false,
+            }),
             status: AccountStatus::Active,
             created_at: now,
             signed_in_at: None,
@@ -200,8 +209,14 @@ impl Inner {
         tx.delete_sign_ups_of(&account.email).await?;
         let mut account = tx.lock_account(account.id).await?.ok_or(Fault::Internal("account"))?;
         let actor = Actor::Account(account.id);
-        tx.append_audit(&self.audit(now, actor.clone(), Action::AccountCreated, Target::Account(account.id), source)?)
-            .await?;
+        tx.append_audit(&self.audit(
+            now,
+            actor.clone(),
+            Action::AccountCreated,
+            Target::Account(account.id),
+            source,
+        )?)
+        .await?;
 
         let workspace = Workspace {
             id: self.entropy.id(now)?,
@@ -219,14 +234,23 @@ impl Inner {
             suspended: None,
             created_at: now,
         };
-        let membership = Membership { workspace: workspace.id, account: account.id, role: Role::Admin, since: now };
+        let membership =
+            Membership { workspace: workspace.id, account: account.id, role: Role::Admin, since: now };
         let locked = tx.insert_workspace(&workspace).await?.ok_or(Fault::Internal("workspace"))?;
         tx.put_membership(&locked, &membership).await?;
         tx.insert_project(&locked, &project).await?;
-        let made = self.audit(now, actor.clone(), Action::WorkspaceCreated, Target::Workspace(workspace.id), source)?;
-        tx.append_audit(&in_workspace(with_after(made, json!({ "name": workspace.name })), workspace.id)).await?;
+        let made = self.audit(
+            now,
+            actor.clone(),
+            Action::WorkspaceCreated,
+            Target::Workspace(workspace.id),
+            source,
+        )?;
+        tx.append_audit(&in_workspace(with_after(made, json!({ "name": workspace.name })), workspace.id))
+            .await?;
         let made = self.audit(now, actor, Action::ProjectCreated, Target::Project(project.id), source)?;
-        tx.append_audit(&in_workspace(with_after(made, json!({ "name": project.name })), workspace.id)).await?;
+        tx.append_audit(&in_workspace(with_after(made, json!({ "name": project.name })), workspace.id))
+            .await?;
 
         let assurance = Assurance::none().with(Factor::Password, AssertedBy::Local, now);
         Ok(self.start_session(tx, &mut account, assurance, source).await?)

@@ -34,7 +34,8 @@ impl Dashboard {
     pub async fn step_up(&self, session: &Session, proof: Proof) -> Result<SignedIn, AccountError> {
         let answer = self.stepped_up(session, proof).await;
         let inner = &self.inner;
-        let event = |outcome| inner.event(EventKind::StepUp, outcome, &session.source).account(session.account);
+        let event =
+            |outcome| inner.event(EventKind::StepUp, outcome, &session.source).account(session.account);
         match &answer {
             Ok(_) => inner.tell(event(Outcome::Succeeded)),
             Err(AccountError::WrongPassword) => inner.tell(event(Outcome::Refused).code("wrong_password")),
@@ -62,7 +63,8 @@ impl Dashboard {
                 still_has_password(&account, &compared)?;
                 found.assurance = found.assurance.with(Factor::Password, AssertedBy::Local, now);
                 if tx.totp(account.id).await?.is_some() {
-                    let shown = second.as_ref().ok_or(AccountError::StepUpRequired { second_factor: true })?;
+                    let shown =
+                        second.as_ref().ok_or(AccountError::StepUpRequired { second_factor: true })?;
                     let factor = inner.use_second_factor(&mut *tx, &account, shown, &session.source).await?;
                     let factor = factor.ok_or(AccountError::InvalidCode)?;
                     found.assurance = found.assurance.with(factor, AssertedBy::Local, now);
@@ -76,7 +78,9 @@ impl Dashboard {
                 if let Some(charges) = &second_charges {
                     charges.refund(&mut *tx, now).await?;
                 }
-                inner.audit_session(&mut *tx, session, Action::SteppedUp, Target::Session(session.id)).await?;
+                inner
+                    .audit_session(&mut *tx, session, Action::SteppedUp, Target::Session(session.id))
+                    .await?;
                 Ok(signed_in)
             })
             .await

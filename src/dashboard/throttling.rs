@@ -176,7 +176,10 @@ fn from(source: &Source, kind: &str, host: Budget, site: Budget) -> Vec<(Counter
         .collect()
 }
 
-fn counter(locked: &mut [(CounterKey, Locked<Counter>)], key: CounterKey) -> Result<&mut Counter, StoreError> {
+fn counter(
+    locked: &mut [(CounterKey, Locked<Counter>)],
+    key: CounterKey,
+) -> Result<&mut Counter, StoreError> {
     locked
         .iter_mut()
         .find(|(found, _)| *found == key)

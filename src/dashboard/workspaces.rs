@@ -129,7 +129,8 @@ impl Dashboard {
                 let id = inner.entropy.id(now)?;
                 let entry = Entry { id, session: session.id, account: session.account, workspace, at: now };
                 if !tx.insert_entry(&locked, &entry).await? {
-                    let present = tx.entry_of(session.id, workspace).await?.ok_or(WorkspaceError::NotFound)?;
+                    let present =
+                        tx.entry_of(session.id, workspace).await?.ok_or(WorkspaceError::NotFound)?;
                     return Ok(member(present.id));
                 }
                 let actor = Actor::Account(session.account);
@@ -195,7 +196,8 @@ impl Inner {
     ) -> Result<(Standing, RoleBook), WorkspaceError> {
         self.live(snapshot, &member.session).await?;
         let entry = snapshot.entry(member.entry).await?;
-        let entered = entry.is_some_and(|e| e.session == member.session.id && e.workspace == member.workspace);
+        let entered =
+            entry.is_some_and(|e| e.session == member.session.id && e.workspace == member.workspace);
         let membership = snapshot.membership(member.workspace, member.account()).await?;
         let membership = membership.filter(|_| entered).ok_or(WorkspaceError::NotFound)?;
         let workspace = snapshot.workspace(member.workspace).await?.ok_or(WorkspaceError::NotFound)?;
@@ -204,11 +206,17 @@ impl Inner {
         }
         let project_role = match project {
             None => None,
-            Some(project) => snapshot.project_membership(project, member.account()).await?.map(|found| found.role),
+            Some(project) => {
+                snapshot.project_membership(project, member.account()).await?.map(|found| found.role)
+            }
         };
         let custom = matches!(membership.role, Role::Custom(_))
             || matches!(project_role, Some(ProjectRole::Is(Role::Custom(_))));
-        let book = if custom { snapshot.roles(member.workspace).await?.into_iter().collect() } else { RoleBook::new() };
+        let book = if custom {
+            snapshot.roles(member.workspace).await?.into_iter().collect()
+        } else {
+            RoleBook::new()
+        };
         Ok((Standing::new(membership.role).in_project(project_role), book))
     }
 

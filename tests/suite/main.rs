@@ -1,5 +1,7 @@
 //! One suite through the public API, run on every store adapter.
 
+#![allow(unreachable_pub, dead_code, reason = "shared by the modules of one test binary")]
+
 mod world;
 
 mod sign_up;

@@ -9,10 +9,14 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use portcullis::access::{BuiltinRole, Catalogue, Scope};
-use portcullis::dashboard::{Activity, Dashboard, DashboardBuilder, Member, NewKey, NewKeyKind, Session, SignIn, SignedIn};
+use portcullis::dashboard::{
+    Activity, Dashboard, DashboardBuilder, Member, NewKey, NewKeyKind, Session, SignIn, SignedIn,
+};
 use portcullis::email::EmailAddress;
 use portcullis::key::{KeyFormat, SecretId};
-use portcullis::ports::{EventKind, Mail, Mailer, MailerError, ManualClock, Message, SecurityEvent, SecurityEvents};
+use portcullis::ports::{
+    EventKind, Mail, Mailer, MailerError, ManualClock, Message, SecurityEvent, SecurityEvents,
+};
 use portcullis::secret::{SealingKey, SealingKeys, SecretString, VerifyEmailToken};
 use portcullis::source::Source;
 use portcullis::store::memory::MemoryStore;
@@ -164,7 +168,7 @@ impl World {
 
     pub async fn sqlite() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let store = SqliteStore::open(folder.path().join("test.db"), SqliteOptions::default()).await.unwrap();
+        let store = SqliteStore::open(folder.path().join("test.db"), SqliteOptions::default()).unwrap();
         Self::over(AnyStore::Sqlite(store), Some(folder), |builder| builder)
     }
 

@@ -34,7 +34,9 @@ impl Dashboard {
                 let workspace = inner.locked(&mut *tx, member).await?;
                 inner.project_of(&mut *tx, member, new.project).await?;
                 let (permission, kind, ceiling) = match new.kind {
-                    NewKeyKind::Personal => (Permission::KEYS_ISSUE, KeyKind::Personal(member.account()), None),
+                    NewKeyKind::Personal => {
+                        (Permission::KEYS_ISSUE, KeyKind::Personal(member.account()), None)
+                    }
                     NewKeyKind::Service => {
                         let ceiling = workspace.service_ceiling.as_ref();
                         (Permission::KEYS_SERVICE, KeyKind::Service(member.account()), ceiling)

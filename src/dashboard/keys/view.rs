@@ -83,10 +83,12 @@ pub struct SecretView {
 impl Inner {
     pub(super) async fn view(&self, snapshot: &mut dyn Snapshot, key: Key) -> Result<KeyView, KeyError> {
         let usage = snapshot.usage_of(key.id).await?;
-        let environment = self.format.environment(&key.environment).map_err(|_| Fault::Internal("environment"))?;
+        let environment =
+            self.format.environment(&key.environment).map_err(|_| Fault::Internal("environment"))?;
         let mut secrets = Vec::new();
         for secret in snapshot.secrets_of(key.id).await? {
-            let hint = self.format.hint(&environment, secret.id).map_err(|_| Fault::Internal("environment"))?;
+            let hint =
+                self.format.hint(&environment, secret.id).map_err(|_| Fault::Internal("environment"))?;
             secrets.push(SecretView {
                 id: secret.id,
                 hint: hint.to_string(),

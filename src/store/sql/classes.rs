@@ -137,6 +137,8 @@ pub const COLUMNS: &[Classified] = &[
     of("keys", "rate_limit", Internal),
     of("keys", "suspended_at", Internal),
     of("keys", "suspended_reason", Personal),
+    of("keys", "operator_suspended_at", Internal),
+    of("keys", "operator_suspended_reason", Personal),
     of("keys", "revoked_at", Internal),
     of("keys", "created_by", Internal),
     of("keys", "created_at", Internal),

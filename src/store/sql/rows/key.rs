@@ -20,6 +20,7 @@ pub(in crate::store::sql) fn key(row: &mut Reader<'_>) -> Stored<Key> {
         allowlist: row.opt_json("keys.allowlist")?,
         rate_limit: row.opt_json("keys.rate_limit")?,
         suspended: row.suspension("keys.suspended_at")?,
+        suspended_by_operator: row.suspension("keys.operator_suspended_at")?,
         revoked_at: row.opt_time("keys.revoked_at")?,
         created_by: row.id("keys.created_by")?,
         created_at: row.time("keys.created_at")?,

@@ -62,6 +62,7 @@ impl KeyStore for Open<Writing> {
     async fn insert_key(&mut self, workspace: &Locked<Workspace>, key: &Key) -> Stored<()> {
         must(key.workspace == workspace.id, "a key of a workspace that is not locked")?;
         let (since, reason) = suspension(key.suspended.as_ref());
+        let (operator_since, operator_reason) = suspension(key.suspended_by_operator.as_ref());
         let parameters = params![
             id(key.id),
             id(key.workspace),
@@ -76,6 +77,8 @@ impl KeyStore for Open<Writing> {
             opt_json(key.rate_limit.as_ref())?,
             since,
             reason,
+            operator_since,
+            operator_reason,
             opt_time(key.revoked_at),
             id(key.created_by),
             time(key.created_at),
@@ -86,6 +89,7 @@ impl KeyStore for Open<Writing> {
 
     async fn update_key(&mut self, workspace: &Locked<Workspace>, key: &Key) -> Stored<bool> {
         let (since, reason) = suspension(key.suspended.as_ref());
+        let (operator_since, operator_reason) = suspension(key.suspended_by_operator.as_ref());
         let parameters = params![
             key.kind.name(),
             id(key.kind.account()),
@@ -97,6 +101,8 @@ impl KeyStore for Open<Writing> {
             opt_json(key.rate_limit.as_ref())?,
             since,
             reason,
+            operator_since,
+            operator_reason,
             opt_time(key.revoked_at),
             id(key.id),
             id(workspace.id),

@@ -3,7 +3,8 @@
 macro_rules! key {
     () => {
         "id, workspace, project, kind, holder, name, environment, scopes, expires_at, allowlist, rate_limit, \
-         suspended_at, suspended_reason, revoked_at, created_by, created_at"
+         suspended_at, suspended_reason, operator_suspended_at, operator_suspended_reason, revoked_at, \
+         created_by, created_at"
     };
 }
 
@@ -14,12 +15,13 @@ statements! {
     WORKSPACE_OF_KEY = "SELECT workspace FROM {p}keys WHERE id = $1";
     INSERT_KEY =
         "INSERT INTO {p}keys (", key!(), ") \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)";
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)";
     // Workspace, project and maker never change.
     UPDATE_KEY =
         "UPDATE {p}keys SET kind = $1, holder = $2, name = $3, environment = $4, scopes = $5, \
          expires_at = $6, allowlist = $7, rate_limit = $8, suspended_at = $9, suspended_reason = $10, \
-         revoked_at = $11 WHERE id = $12 AND workspace = $13 AND project = $14";
+         operator_suspended_at = $11, operator_suspended_reason = $12, revoked_at = $13 \
+         WHERE id = $14 AND workspace = $15 AND project = $16";
 
     SECRETS_OF =
         "SELECT id, key, digest, shown_to, created_at, ends_at FROM {p}secrets WHERE key = $1 \

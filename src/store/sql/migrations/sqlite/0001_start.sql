@@ -181,10 +181,13 @@ CREATE TABLE {p}keys (
     rate_limit TEXT,
     suspended_at INTEGER,
     suspended_reason TEXT,
+    operator_suspended_at INTEGER,
+    operator_suspended_reason TEXT,
     revoked_at INTEGER,
     created_by BLOB NOT NULL CHECK (length(created_by) = 16),
     created_at INTEGER NOT NULL,
     FOREIGN KEY (workspace, project) REFERENCES {p}projects (workspace, id) ON DELETE CASCADE,
+    CHECK ((operator_suspended_at IS NULL) = (operator_suspended_reason IS NULL)),
     CHECK ((suspended_at IS NULL) = (suspended_reason IS NULL))
 ) STRICT;
 CREATE INDEX {p}keys_project ON {p}keys (project, id);
