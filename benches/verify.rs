@@ -160,8 +160,9 @@ impl Served {
         }
         let need = Need::scope(catalogue.scope_bit(&scope()).unwrap());
         let builder = ApiDoor::builder(Rows(rows), NoChanges, Arc::clone(&catalogue), format);
-        // Room to spare, since the shards do not fill evenly.
-        let served = Self { door: builder.cache_capacity(keys * 2).build(), catalogue, need, headers };
+        // Room to spare, since the shards of the cache do not fill evenly.
+        let served =
+            Self { door: builder.cache_capacity((keys * 2).max(4_096)).build(), catalogue, need, headers };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         runtime.block_on(async {
             for header in &served.headers {
