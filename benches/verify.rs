@@ -122,7 +122,7 @@ impl Bench {
             for (candidate, times) in candidates.iter_mut().zip(&mut times) {
                 let start = self.clock.monotonic();
                 candidate();
-                times.push((self.clock.monotonic() - start).as_nanos() as f64 / self.calls as f64);
+                times.push(self.clock.monotonic().saturating_sub(start).as_nanos() as f64 / self.calls as f64);
             }
         }
         times.map(|mut times| {
@@ -259,7 +259,7 @@ impl ChangeStream for NoChanges {
     }
 
     fn trust(&self) -> Duration {
-        Duration::from_secs(86_400)
+        Duration::from_hours(24)
     }
 
     fn local_commits(&self) -> Arc<AtomicU64> {
