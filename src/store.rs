@@ -25,6 +25,8 @@
 //!
 //! The conformance kit (feature `conformance`) is this list as tests.
 
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod contract;
 mod error;
 mod locked;

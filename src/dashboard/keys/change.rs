@@ -65,12 +65,6 @@ impl Inner {
             if !tx.update_key(&workspace, &key).await? {
                 return Err(WorkspaceError::NotFound.into());
             }
-            if action == Action::KeyRevoked {
-                // The digests go, so that no later mistake can bring a secret back to life.
-                for secret in tx.secrets_of(key.id).await? {
-                    tx.delete_secret(&workspace, secret.id).await?;
-                }
-            }
             Ok(self.audit_member(&mut *tx, member, action, Target::Key(id), json!({ "state": code })).await?)
         })
         .await?;

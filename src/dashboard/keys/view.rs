@@ -56,7 +56,8 @@ pub struct KeyView {
     pub created_by: AccountId,
     /// When.
     pub created_at: Timestamp,
-    /// Its secrets: none once revoked, two while a rotation overlaps.
+    /// Its secrets: one, or two while a rotation overlaps. Those of a revoked key are kept, so that the log can say
+    /// what was shown.
     pub secrets: Vec<SecretView>,
     /// Requests allowed, as far as nodes have flushed.
     pub requests: u64,

@@ -1,0 +1,99 @@
+//! Whether cached grants may be trusted: the lease on the change stream.
+
+use core::sync::atomic::{AtomicU64, Ordering};
+use core::time::Duration;
+use std::sync::Arc;
+
+use crate::ports::Clock;
+use crate::store::{ChangeStream, Changes, Position};
+
+/// Cached grants may be used while the last answered poll was *sent* less than
+/// [`trust`](ChangeStream::trust) ago, on the monotonic clock, and nothing was committed through this process
+/// since before it was sent. Otherwise the request that finds out polls first; others wait for that poll.
+pub(super) struct Lease {
+    stream: Arc<dyn ChangeStream>,
+    trust: u64,
+    commits: Arc<AtomicU64>,
+    /// Monotonic nanoseconds.
+    trusted_until: AtomicU64,
+    commits_seen: AtomicU64,
+    /// After a failed poll: not before this does anyone poll again.
+    retry_at: AtomicU64,
+    /// Moves before any change is applied to the caches: what began to be read before is not to be kept.
+    generation: AtomicU64,
+    turn: tokio::sync::Mutex<Option<Position>>,
+}
+
+impl Lease {
+    pub(super) fn new(stream: Arc<dyn ChangeStream>) -> Self {
+        Self {
+            trust: nanos(stream.trust()),
+            commits: stream.local_commits(),
+            trusted_until: AtomicU64::new(0),
+            commits_seen: AtomicU64::new(0),
+            retry_at: AtomicU64::new(0),
+            generation: AtomicU64::new(0),
+            turn: tokio::sync::Mutex::default(),
+            stream,
+        }
+    }
+
+    /// Whether cached grants may be used at this moment.
+    #[inline]
+    pub(super) fn holds(&self, monotonic: Duration) -> bool {
+        // In this order: `refresh` writes them in the other one, so a mixed pair is of an older poll or its
+        // count of commits is behind the present one.
+        self.trusted_until.load(Ordering::Acquire) > nanos(monotonic)
+            && self.commits_seen.load(Ordering::Acquire) == self.commits.load(Ordering::Acquire)
+    }
+
+    pub(super) fn generation(&self) -> &AtomicU64 {
+        &self.generation
+    }
+
+    /// Polls if the lease does not hold, and says whether it does now. A poll that takes longer than its answer
+    /// would be trusted is given up; for that long after a failure nobody tries again, so that a stalled stream
+    /// costs one request in each such time, and the others only what asking the directory costs.
+    pub(super) async fn refresh(&self, clock: &dyn Clock, apply: impl FnOnce(&Changes)) -> bool {
+        let mut position = self.turn.lock().await;
+        let sent_at = clock.monotonic();
+        if self.holds(sent_at) {
+            return true;
+        }
+        if nanos(sent_at) < self.retry_at.load(Ordering::Acquire) {
+            return false;
+        }
+        // Before the poll is sent: a commit in between makes the lease not hold, and the next request polls.
+        let commits = self.commits.load(Ordering::Acquire);
+        let poll = self.stream.poll(position.as_ref());
+        let polled = match tokio::time::timeout(Duration::from_nanos(self.trust), poll).await {
+            Ok(Ok(polled)) => polled,
+            failed => {
+                let retry_at = nanos(clock.monotonic()).saturating_add(self.trust);
+                self.retry_at.store(retry_at, Ordering::Release);
+                match failed {
+                    Ok(Err(error)) => {
+                        tracing::warn!(target: "portcullis::api", %error, "the change stream failed")
+                    }
+                    _ => {
+                        tracing::warn!(target: "portcullis::api", "the change stream did not answer in time")
+                    }
+                }
+                return false;
+            }
+        };
+        // From here to the end nothing is awaited, so a dropped request cannot leave changes half applied.
+        if polled.changes != Changes::These(Vec::new()) {
+            self.generation.fetch_add(1, Ordering::SeqCst);
+            apply(&polled.changes);
+        }
+        *position = Some(polled.position);
+        self.commits_seen.store(commits, Ordering::Release);
+        self.trusted_until.store(nanos(sent_at).saturating_add(self.trust), Ordering::Release);
+        self.holds(clock.monotonic())
+    }
+}
+
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
