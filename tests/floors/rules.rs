@@ -111,10 +111,8 @@ impl Report {
             if present.is_empty() {
                 continue;
             }
-            text.push_str(&format!(
-                "── {name} {}\n",
-                "─".repeat(96_usize.saturating_sub(name.chars().count()))
-            ));
+            let rule = "─".repeat(96_usize.saturating_sub(name.chars().count()));
+            text.extend(["── ", name, " ", &rule, "\n"]);
             for room in present {
                 let imports: Vec<&str> =
                     self.imports.get(*room).into_iter().flatten().map(String::as_str).collect();
