@@ -122,7 +122,8 @@ impl Bench {
             for (candidate, times) in candidates.iter_mut().zip(&mut times) {
                 let start = self.clock.monotonic();
                 candidate();
-                times.push(self.clock.monotonic().saturating_sub(start).as_nanos() as f64 / self.calls as f64);
+                times
+                    .push(self.clock.monotonic().saturating_sub(start).as_nanos() as f64 / self.calls as f64);
             }
         }
         times.map(|mut times| {

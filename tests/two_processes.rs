@@ -2,6 +2,13 @@
 //!
 //! The second process is this very test binary, started again with the path of the file in its environment.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    reason = "a test that cannot be set up has failed; and it measures real time"
+)]
+
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Command, Stdio};
@@ -43,8 +50,9 @@ fn process(file: &str) -> Process {
             .unwrap()
             .build()
             .unwrap();
-    let programs =
-        ApiDoor::builder(store.clone(), store.clone(), Arc::clone(&catalogue), format).events_per_second(0).build();
+    let programs = ApiDoor::builder(store.clone(), store.clone(), Arc::clone(&catalogue), format)
+        .events_per_second(0)
+        .build();
     Process { store, people, programs, catalogue }
 }
 
@@ -105,7 +113,11 @@ impl Other {
         let mut line = String::new();
         while !line.trim_end().ends_with(word) {
             line.clear();
-            assert_ne!(self.answers.read_line(&mut line).unwrap(), 0, "the other process ended before {word}");
+            assert_ne!(
+                self.answers.read_line(&mut line).unwrap(),
+                0,
+                "the other process ended before {word}"
+            );
         }
     }
 }
@@ -138,7 +150,8 @@ async fn a_key_revoked_by_another_process_is_refused_here_within_the_stated_boun
     let this = process(&file);
     let bound = this.store.trust();
 
-    let (email, source, link) = (EmailAddress::parse("ann@example.com").unwrap(), Source::unknown(), Link::default());
+    let (email, source, link) =
+        (EmailAddress::parse("ann@example.com").unwrap(), Source::unknown(), Link::default());
     this.people.sign_up(&email, PASSWORD.into(), &source).await.unwrap();
     this.people.send_mail(&link).await.unwrap();
     let token = link.0.lock().unwrap().split_once("#token=").unwrap().1.to_owned();
@@ -177,7 +190,10 @@ async fn a_key_revoked_by_another_process_is_refused_here_within_the_stated_boun
         delays.push(last_accepted);
     }
     delays.sort_unstable();
-    println!("last acceptance after the other process's revoke returned: median {:?}, most {:?}", delays[10], delays[19]);
+    println!(
+        "last acceptance after the other process's revoke returned: median {:?}, most {:?}",
+        delays[10], delays[19]
+    );
     assert!(delays[19] <= bound, "accepted {:?} after the revocation, the bound is {bound:?}", delays[19]);
     assert!(!this.catalogue.all_scopes().is_empty());
 }

@@ -22,9 +22,9 @@ use crate::store::{ChangeStream, Store};
 use crate::throttle::{Backoff, BadThrottle, Budget, Counter};
 use crate::totp::Window;
 
-const MINUTE: Duration = Duration::from_secs(60);
-const HOUR: Duration = Duration::from_secs(60 * 60);
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+const MINUTE: Duration = Duration::from_mins(1);
+const HOUR: Duration = Duration::from_hours(1);
+const DAY: Duration = Duration::from_hours(24);
 
 /// The setting cannot be.
 #[derive(Debug, thiserror::Error)]

@@ -131,6 +131,7 @@ impl Inner {
         SecurityEvent::new(self.now(), kind, outcome, source)
     }
 
+    #[allow(clippy::needless_pass_by_value, reason = "an event is made where it is told")]
     pub(super) fn tell(&self, event: SecurityEvent) {
         self.events.record(&event);
     }

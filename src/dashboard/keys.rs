@@ -25,7 +25,7 @@ use crate::store::{Locked, Snapshot, Transaction};
 pub use view::{KeyPage, KeyView, SecretView};
 
 /// The longest overlap of a rotation.
-pub const MAX_OVERLAP: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+pub const MAX_OVERLAP: Duration = Duration::from_hours(7 * 24);
 
 /// A key to be made.
 #[derive(Clone, Debug)]
@@ -137,7 +137,7 @@ impl Inner {
         ceiling: Option<&BTreeSet<Scope>>,
     ) -> Result<(), KeyError> {
         let wanted = self.catalogue.scopes(scopes);
-        if let Some(unknown) = wanted.unknown.iter().next() {
+        if let Some(unknown) = wanted.unknown.first() {
             return Err(KeyError::UnknownScope(unknown.clone()));
         }
         let mut may = rights.scopes;
