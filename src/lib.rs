@@ -17,3 +17,5 @@ pub mod store;
 pub mod throttle;
 pub mod totp;
 pub mod usage;
+#[cfg(feature = "axum")]
+pub mod web;
