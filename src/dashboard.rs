@@ -15,6 +15,7 @@
 //! | keys are made | [`Dashboard::issue_key`], [`Dashboard::rotate_key`] |
 //! | the service's operator acts | [`Operator`] |
 
+mod account;
 mod change_email;
 mod change_password;
 mod config;
@@ -38,6 +39,7 @@ mod workspaces;
 
 use std::sync::Arc;
 
+pub use account::AccountView;
 pub use config::{BadConfig, DashboardBuilder, SessionLimits, Throttles};
 pub use error::{
     AccountError, Fault, KeyError, OperatorError, ResetError, SessionError, SignInError, SignUpError,

@@ -89,3 +89,5 @@ pub mod store;
 pub mod throttle;
 pub mod totp;
 pub mod usage;
+#[cfg(feature = "axum")]
+pub mod web;

@@ -83,6 +83,8 @@ pub enum EventKind {
     BreachCheckFailed,
     /// The store failed.
     StoreFailed,
+    /// A request met a bug; it was answered with an error and the process lives.
+    RequestPanicked,
 }
 
 /// One security event: when, who, what, on what, from where, how it ended. Times are UTC.

@@ -1,0 +1,54 @@
+//! What there is: workspaces, projects, scopes and permissions.
+
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde_json::{Value, json};
+
+use crate::access::Level;
+use crate::dashboard::{Member, Session};
+use crate::web::problem::Problem;
+use crate::web::request::{Incoming, json, shown};
+
+pub(in crate::web) async fn workspaces(session: Session, incoming: Incoming) -> Result<Response, Problem> {
+    let workspaces = incoming.dashboard().workspaces(&session).await?;
+    Ok(json(StatusCode::OK, &json!({ "workspaces": shown(&workspaces)? })))
+}
+
+pub(in crate::web) async fn projects(member: Member, incoming: Incoming) -> Result<Response, Problem> {
+    let projects = incoming.dashboard().projects(&member).await?;
+    Ok(json(StatusCode::OK, &json!({ "projects": shown(&projects)? })))
+}
+
+#[allow(clippy::unused_async, reason = "a handler like the others")]
+pub(in crate::web) async fn catalogue(_: Session, incoming: Incoming) -> Result<Response, Problem> {
+    let dashboard = incoming.dashboard();
+    let catalogue = dashboard.catalogue();
+    let scopes: Value = catalogue
+        .all_scopes()
+        .iter()
+        .map(|scope| {
+            json!({
+                "name": scope.name,
+                "description": scope.description,
+                "lowest_role": scope.lowest.to_string(),
+            })
+        })
+        .collect();
+    let permissions: Value = catalogue
+        .all_permissions()
+        .iter()
+        .map(|permission| {
+            json!({
+                "name": permission.name,
+                "description": permission.description,
+                "level": match permission.level {
+                    Level::Workspace => "workspace",
+                    Level::Project => "project",
+                },
+                "lowest_role": permission.lowest.to_string(),
+                "builtin": permission.builtin,
+            })
+        })
+        .collect();
+    Ok(json(StatusCode::OK, &json!({ "scopes": scopes, "permissions": permissions })))
+}

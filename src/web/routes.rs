@@ -1,0 +1,185 @@
+//! The one list of the dashboard's routes. The router is built of it, and tests walk it.
+
+use core::future::Future;
+use core::pin::Pin;
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::Method;
+use axum::middleware::from_fn_with_state;
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::{MethodFilter, on};
+
+use super::Web;
+use super::guard::{guard, method_not_allowed, not_found};
+use super::handlers::{account, catalogue, keys, second_factor, sign_in, sign_up};
+use super::options::WebOptions;
+use super::problem::Problem;
+use super::request::Incoming;
+use crate::dashboard::{Dashboard, Member, Session};
+
+/// What a route needs to be entered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Needs {
+    /// Nothing but the dashboard's origin: signing up and in, and what mailed links lead to.
+    Nothing,
+    /// A session.
+    Session,
+    /// A session of a member of the workspace in the path.
+    Member,
+}
+
+/// One route. Its handler is called with what it needs, by type.
+#[derive(Clone, Copy)]
+pub struct Route {
+    method: Verb,
+    path: &'static str,
+    handler: Handler,
+}
+
+pub(super) type Answer = Pin<Box<dyn Future<Output = Result<Response, Problem>> + Send>>;
+
+#[derive(Clone, Copy)]
+enum Verb {
+    Get,
+    Post,
+    Delete,
+}
+
+#[derive(Clone, Copy)]
+enum Handler {
+    Open(fn(Incoming) -> Answer),
+    Session(fn(Session, Incoming) -> Answer),
+    Member(fn(Member, Incoming) -> Answer),
+}
+
+macro_rules! handler {
+    (Open, $function:path) => {
+        Handler::Open(|incoming| Box::pin($function(incoming)))
+    };
+    ($needs:ident, $function:path) => {
+        Handler::$needs(|who, incoming| Box::pin($function(who, incoming)))
+    };
+}
+
+macro_rules! routes {
+    ($($method:ident $path:literal $needs:ident $function:path;)*) => {
+        &[$(Route { method: Verb::$method, path: $path, handler: handler!($needs, $function) }),*]
+    };
+}
+
+static ROUTES: &[Route] = routes! {
+    Post "/v1/sign-up" Open sign_up::sign_up;
+    Post "/v1/sign-up/resend" Open sign_up::resend;
+    Post "/v1/sign-up/verify" Open sign_up::verify;
+    Post "/v1/sign-in" Open sign_in::sign_in;
+    Post "/v1/sign-in/second-factor" Open sign_in::second_factor;
+    Post "/v1/password/forgot" Open sign_in::forgot;
+    Post "/v1/password/reset" Open sign_in::reset;
+    Get "/v1/session" Session account::session;
+    Post "/v1/sign-out" Session account::sign_out;
+    Get "/v1/sessions" Session account::sessions;
+    Delete "/v1/sessions/{session}" Session account::end_session;
+    Post "/v1/sessions/end-others" Session account::end_others;
+    Post "/v1/step-up" Session account::step_up;
+    Post "/v1/password/change" Session account::change_password;
+    Post "/v1/email/change" Session account::change_email;
+    Post "/v1/email/confirm" Session account::confirm_email;
+    Get "/v1/second-factor" Session second_factor::status;
+    Post "/v1/second-factor/totp" Session second_factor::begin;
+    Delete "/v1/second-factor/totp" Session second_factor::disable;
+    Post "/v1/second-factor/totp/confirm" Session second_factor::confirm;
+    Post "/v1/second-factor/recovery-codes" Session second_factor::regenerate;
+    Get "/v1/catalogue" Session catalogue::catalogue;
+    Get "/v1/workspaces" Session catalogue::workspaces;
+    Get "/v1/workspaces/{workspace}/projects" Member catalogue::projects;
+    Get "/v1/workspaces/{workspace}/keys" Member keys::list;
+    Post "/v1/workspaces/{workspace}/keys" Member keys::issue;
+    Get "/v1/workspaces/{workspace}/keys/{key}" Member keys::get;
+    Post "/v1/workspaces/{workspace}/keys/{key}/rotate" Member keys::rotate;
+    Post "/v1/workspaces/{workspace}/keys/{key}/suspend" Member keys::suspend;
+    Post "/v1/workspaces/{workspace}/keys/{key}/resume" Member keys::resume;
+    Post "/v1/workspaces/{workspace}/keys/{key}/revoke" Member keys::revoke;
+};
+
+/// All routes of the dashboard.
+#[must_use]
+pub fn dashboard_routes() -> &'static [Route] {
+    ROUTES
+}
+
+/// A router with [all routes](dashboard_routes) of the dashboard, to be nested where the service likes.
+#[must_use]
+pub fn dashboard_router(dashboard: Dashboard, options: WebOptions) -> Router {
+    let web = Web::new(dashboard, options);
+    let mut router = Router::new();
+    for route in ROUTES {
+        let handler = move |State(web): State<Web>, request: Request| async move {
+            route.answer(web, request).await.unwrap_or_else(Problem::into_response)
+        };
+        router = router.route(route.path, on(route.filter(), handler));
+    }
+    router
+        .fallback(not_found)
+        .method_not_allowed_fallback(method_not_allowed)
+        .layer(from_fn_with_state(web.clone(), guard))
+        .with_state(web)
+}
+
+impl Route {
+    /// Its method.
+    #[must_use]
+    pub fn method(&self) -> Method {
+        match self.method {
+            Verb::Get => Method::GET,
+            Verb::Post => Method::POST,
+            Verb::Delete => Method::DELETE,
+        }
+    }
+
+    /// Its path, relative to where the router is nested, with parameters as `{name}`.
+    #[must_use]
+    pub fn path(&self) -> &'static str {
+        self.path
+    }
+
+    /// What it needs.
+    #[must_use]
+    pub fn needs(&self) -> Needs {
+        match self.handler {
+            Handler::Open(_) => Needs::Nothing,
+            Handler::Session(_) => Needs::Session,
+            Handler::Member(_) => Needs::Member,
+        }
+    }
+
+    fn filter(&self) -> MethodFilter {
+        match self.method {
+            Verb::Get => MethodFilter::GET,
+            Verb::Post => MethodFilter::POST,
+            Verb::Delete => MethodFilter::DELETE,
+        }
+    }
+
+    async fn answer(&self, web: Web, request: Request) -> Result<Response, Problem> {
+        let incoming = Incoming::new(web, request).await;
+        match self.handler {
+            Handler::Open(handler) => handler(incoming).await,
+            Handler::Session(handler) => {
+                let session = incoming.web.session(incoming.parts()).await?;
+                handler(session, incoming).await
+            }
+            Handler::Member(handler) => {
+                let workspace = incoming.path("workspace").ok();
+                let member = incoming.web.member(incoming.parts(), workspace).await?;
+                handler(member, incoming).await
+            }
+        }
+    }
+}
+
+impl core::fmt::Debug for Route {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "{} {} ({:?})", self.method(), self.path, self.needs())
+    }
+}
