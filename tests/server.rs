@@ -17,7 +17,6 @@ mod client;
 #[path = "server/process.rs"]
 mod process;
 
-
 use client::Client;
 use process::{Server, totp};
 use serde_json::json;
@@ -46,7 +45,8 @@ fn a_person_signs_up_and_a_program_calls_and_all_of_it_survives_a_restart_and_a_
     let setup = ann.post("/dashboard/v1/second-factor/totp", &json!({}));
     let secret = setup.body["manual_entry"].as_str().unwrap().to_owned();
     assert!(setup.body["qr_svg"].as_str().unwrap().starts_with("<svg"));
-    let confirmed = ann.post("/dashboard/v1/second-factor/totp/confirm", &json!({ "totp": totp(&secret, -1) }));
+    let confirmed =
+        ann.post("/dashboard/v1/second-factor/totp/confirm", &json!({ "totp": totp(&secret, -1) }));
     assert_eq!(confirmed.status, 201, "{:?}", confirmed.body);
     let codes = confirmed.body["recovery_codes"].as_array().unwrap().clone();
     assert_eq!(codes.len(), 10);
@@ -69,7 +69,8 @@ fn a_person_signs_up_and_a_program_calls_and_all_of_it_survives_a_restart_and_a_
     let projects = ann.get(&format!("/dashboard/v1/workspaces/{home}/projects"));
     let project = projects.body["projects"][0]["id"].clone();
     let keys = format!("/dashboard/v1/workspaces/{home}/keys");
-    let new = |scopes: &[&str]| json!({ "project": project, "name": "k", "environment": "live", "scopes": scopes });
+    let new =
+        |scopes: &[&str]| json!({ "project": project, "name": "k", "environment": "live", "scopes": scopes });
     let wide = ann.post(&keys, &new(&["models.read", "completions.create"]));
     assert_eq!(wide.status, 201, "{:?}", wide.body);
     let narrow = ann.post(&keys, &new(&["models.read"]));

@@ -55,7 +55,8 @@ async fn main() -> Result<(), Failure> {
     let store = SqliteStore::open(data.join("portcullis.db"), SqliteOptions::default())?;
     let seals = SealingKeys::new(SealingKey::new(1, sealing_key(&data.join("sealing.key"))?)?);
     let people =
-        Dashboard::builder(store.clone(), "Acme", &base, Arc::clone(&catalogue), Arc::clone(&format), seals)?.build()?;
+        Dashboard::builder(store.clone(), "Acme", &base, Arc::clone(&catalogue), Arc::clone(&format), seals)?
+            .build()?;
     let programs = ApiDoor::builder(store.clone(), store.clone(), catalogue, format).usage(store).build();
     let programs = Arc::new(programs);
 

@@ -13,7 +13,7 @@ struct Prompt {
     prompt: String,
 }
 
-pub fn router() -> Router {
+pub(crate) fn router() -> Router {
     Router::new().route("/v1/models", get(models)).route("/v1/completions", post(completions))
 }
 
