@@ -4,4 +4,7 @@
 
 mod world;
 
+mod onboarding;
+mod sessions;
 mod sign_up;
+mod story;
