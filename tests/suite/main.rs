@@ -7,4 +7,5 @@ mod world;
 mod onboarding;
 mod sessions;
 mod sign_up;
+mod step_up;
 mod story;

@@ -1,8 +1,11 @@
 //! Steps that many tests take, and one person's way from sign-up to a rotated key.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use portcullis::access::{ProjectRole, Role};
 use portcullis::dashboard::{Activity, Expiry, Member, OnboardingStep, Proof, SecondFactor, SignIn, SignedIn};
+use portcullis::email::EmailAddress;
 use portcullis::id::{AccountId, Id, ProjectId, WorkspaceId};
 use portcullis::ports::{Clock, Entropy, SystemEntropy};
 use portcullis::recovery::{RecoveryCodes, TypedRecoveryCode};
@@ -34,7 +37,7 @@ impl Phone {
 
     /// A code that was not used yet, and a full proof with it.
     pub fn proof(&self, world: &World) -> Proof {
-        world.pass(std::time::Duration::from_secs(60));
+        world.pass(Duration::from_secs(60));
         proof(Some(SecondFactor::Totp(self.code(world))))
     }
 }
@@ -58,6 +61,18 @@ impl World {
         let confirmed = self.dashboard.confirm_totp(&person.session, &phone.code(self)).await.unwrap();
         self.go_on(person, confirmed.signed_in).await;
         (phone, confirmed.codes)
+    }
+
+    /// Signs in with the usual password and a phone.
+    pub async fn sign_in_with(&self, email: &EmailAddress, phone: &Phone) -> Person {
+        self.pass(Duration::from_secs(60));
+        let pending = match self.dashboard.sign_in(email, password(PASSWORD), &source()).await.unwrap() {
+            SignIn::SecondFactorNeeded(pending) => pending,
+            other => panic!("no second factor was asked for: {other:?}"),
+        };
+        let code = SecondFactor::Totp(phone.code(self));
+        let signed_in = self.dashboard.second_factor(pending.token(), code, &source()).await.unwrap();
+        self.signed_in(email.clone(), signed_in).await
     }
 
     /// The person goes on under another token.
@@ -169,14 +184,7 @@ on_every_store! {
         let mut ann = world.person("ann@example.com").await;
         let (phone, _) = world.enrol(&mut ann).await;
 
-        world.pass(std::time::Duration::from_secs(60));
-        let pending = match world.dashboard.sign_in(&ann.email, password(PASSWORD), &source()).await.unwrap() {
-            SignIn::SecondFactorNeeded(pending) => pending,
-            other => panic!("{other:?}"),
-        };
-        let code = SecondFactor::Totp(phone.code(&world));
-        let signed_in = world.dashboard.second_factor(pending.token(), code, &source()).await.unwrap();
-        world.go_on(&mut ann, signed_in).await;
+        ann = world.sign_in_with(&ann.email, &phone).await;
 
         let home = world.at_home(&ann).await;
         let next = world.dashboard.onboarding(&ann.session).await.unwrap().next;
