@@ -4,8 +4,10 @@
 
 mod world;
 
+mod housekeeping;
 mod onboarding;
 mod sessions;
 mod sign_up;
 mod step_up;
 mod story;
+mod workspaces;
