@@ -5,7 +5,9 @@
 mod world;
 
 mod housekeeping;
+mod keys;
 mod onboarding;
+mod operator;
 mod sessions;
 mod sign_up;
 mod step_up;
