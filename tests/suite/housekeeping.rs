@@ -6,10 +6,10 @@ use jiff::{SignedDuration, Timestamp};
 use portcullis::dashboard::{Activity, SessionLimits};
 use portcullis::id::SignUpId;
 use portcullis::ports::Clock;
-use portcullis::secret::VerifyEmailToken;
-use portcullis::store::record::{OneTimeToken, SignUp, TokenKind};
 use portcullis::secret::TokenDigest;
+use portcullis::secret::VerifyEmailToken;
 use portcullis::store::Store;
+use portcullis::store::record::{OneTimeToken, SignUp, TokenKind};
 use portcullis::throttle::{Counter, CounterKey, FORGET_AFTER};
 
 use crate::story::fresh;

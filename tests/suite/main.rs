@@ -4,6 +4,7 @@
 
 mod world;
 
+mod dump;
 mod housekeeping;
 mod keys;
 mod onboarding;

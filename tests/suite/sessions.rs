@@ -6,16 +6,20 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::{SignedDuration, Timestamp};
-use portcullis::dashboard::{AccountError, Activity, SecondFactor, SessionError, SessionLimits, SignIn, SignInError};
-use portcullis::ports::Clock;
-use portcullis::secret::{ExposeSecret, SessionToken, SignInToken};
+use portcullis::dashboard::{
+    AccountError, Activity, Fault, SecondFactor, SessionError, SessionLimits, SignIn, SignInError,
+};
+use portcullis::ports::{Clock, Entropy, EntropyExt, EntropyFailed, SystemEntropy};
+use portcullis::secret::{ExposeSecret, SessionToken, SignInToken, purpose};
 use portcullis::store::Store;
 use portcullis::store::memory::MemoryStore;
 use portcullis::store::record::{Action, Factor, Target};
 use proptest::prelude::*;
 
 use crate::story::proof;
-use crate::world::{AnyStore, OTHER_PASSWORD, PASSWORD, World, email, from, on_every_store, password, source};
+use crate::world::{
+    AnyStore, OTHER_PASSWORD, PASSWORD, World, email, from, on_every_store, password, source,
+};
 
 const HOUR: Duration = Duration::from_secs(3_600);
 const SECOND: Duration = Duration::from_secs(1);
@@ -507,6 +511,40 @@ impl ParseReset for String {
     }
 }
 
+/// A generator that gives nothing.
+struct Silent;
+
+impl Entropy for Silent {
+    fn fill(&self, _: &mut [u8]) -> Result<(), EntropyFailed> {
+        Err(EntropyFailed)
+    }
+}
+
+/// ASVS-5.0-11.5.2, ASVS-5.0-7.2.3: tokens made on many threads are all different; without randomness there is an
+/// error and no session
+#[tokio::test]
+async fn randomness_is_sound_under_load_and_failure() {
+    let makers = (0..4).map(|_| {
+        std::thread::spawn(|| {
+            let entropy = SystemEntropy::new();
+            (0..25_000).map(|_| entropy.token::<purpose::Session>().unwrap().digest()).collect::<Vec<_>>()
+        })
+    });
+    let made: Vec<_> =
+        makers.collect::<Vec<_>>().into_iter().flat_map(|maker| maker.join().unwrap()).collect();
+    assert_eq!(made.iter().collect::<std::collections::HashSet<_>>().len(), 100_000);
+
+    let world = World::memory().await;
+    let ann = world.person("ann@example.com").await;
+    let world = world.with(|builder| builder.entropy(std::sync::Arc::new(Silent)));
+    let answer = world.dashboard.sign_in(&ann.email, password(PASSWORD), &source()).await;
+    assert!(matches!(answer, Err(SignInError::Fault(Fault::Entropy(_)))), "{answer:?}");
+    let answer = world.dashboard.step_up(&ann.session, proof(None)).await;
+    assert!(matches!(answer, Err(AccountError::Fault(Fault::Entropy(_)))));
+    assert!(world.opens(ann.signed_in.token()).await);
+    assert_eq!(world.dashboard.sessions(&ann.session).await.unwrap().len(), 1);
+}
+
 /// ASVS-5.0-7.1.1: what the documentation says is what the code does
 #[test]
 fn the_documented_limits_are_the_defaults() {
@@ -521,7 +559,9 @@ fn the_documented_limits_are_the_defaults() {
         assert!(said.contains(&figure.to_string()), "{figure} in {said}");
     }
     assert!(said.contains("24 hours idle, 30 days in all"), "{said}");
-    assert!(docs.contains("How many sessions an account may hold, 50 by default: one more ends the one begun first."));
+    assert!(docs.contains(
+        "How many sessions an account may hold, 50 by default: one more ends the one begun first."
+    ));
 }
 
 /// SP800-63B-4-2.1.3: no more than 30 days unless somebody asks for it by a name that says danger

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use portcullis::access::{ProjectRole, Role};
-use portcullis::dashboard::{Activity, Expiry, Member, OnboardingStep, Proof, SecondFactor, SignIn, SignedIn};
+use portcullis::dashboard::{
+    Activity, Expiry, Member, OnboardingStep, Proof, SecondFactor, SignIn, SignedIn,
+};
 use portcullis::email::EmailAddress;
 use portcullis::id::{AccountId, Id, ProjectId, WorkspaceId};
 use portcullis::ports::{Clock, Entropy, SystemEntropy};
@@ -83,10 +85,7 @@ impl World {
     }
 
     /// Writes through the store's contract, as no use case does yet.
-    pub async fn write(
-        &self,
-        change: impl AsyncFnOnce(&mut dyn Transaction),
-    ) {
+    pub async fn write(&self, change: impl AsyncFnOnce(&mut dyn Transaction)) {
         let mut tx = self.store.begin().await.unwrap();
         change(&mut *tx).await;
         tx.commit().await.unwrap();

@@ -7,14 +7,19 @@ use portcullis::dashboard::{Expiry, KeyError, Member, NewKey, Rotation, Workspac
 use portcullis::error::Coded;
 use portcullis::id::{KeyId, ProjectId, WorkspaceId};
 use portcullis::ports::Clock;
-use portcullis::store::record::{Action, Membership, Workspace};
 use portcullis::store::Store;
+use portcullis::store::record::{Action, Membership, Workspace};
 
 use crate::story::fresh;
 use crate::world::{PASSWORD, World, on_every_store};
 
 /// What every operation of a member answers about these ids, as text: `ok` or the error's code.
-async fn every_operation(world: &World, member: &Member, key: KeyId, project: ProjectId) -> Vec<(&'static str, String)> {
+async fn every_operation(
+    world: &World,
+    member: &Member,
+    key: KeyId,
+    project: ProjectId,
+) -> Vec<(&'static str, String)> {
     let dashboard = &world.dashboard;
     let new = NewKey { project, ..blank(project) };
     let told = |error: KeyError| format!("{error:?}");
@@ -25,14 +30,20 @@ async fn every_operation(world: &World, member: &Member, key: KeyId, project: Pr
         ("keys", dashboard.keys(member, project, None, 10).await.map(drop).map_err(told)),
         ("key", dashboard.key(member, key).await.map(drop).map_err(told)),
         ("issue_key", dashboard.issue_key(member, &new).await.map(drop).map_err(told)),
-        ("rotate_key at once", dashboard.rotate_key(member, key, Rotation::AtOnce, None).await.map(drop).map_err(told)),
+        (
+            "rotate_key at once",
+            dashboard.rotate_key(member, key, Rotation::AtOnce, None).await.map(drop).map_err(told),
+        ),
         ("rotate_key", dashboard.rotate_key(member, key, overlap, None).await.map(drop).map_err(told)),
         ("suspend_key", dashboard.suspend_key(member, key).await.map(drop).map_err(told)),
         ("resume_key", dashboard.resume_key(member, key).await.map(drop).map_err(told)),
         ("revoke_key", dashboard.revoke_key(member, key).await.map(drop).map_err(told)),
         ("may", dashboard.may(member, &question, Some(project)).await.map(drop).map_err(also)),
     ];
-    answers.into_iter().map(|(name, answer)| (name, answer.err().unwrap_or_else(|| "ok".to_owned()))).collect()
+    answers
+        .into_iter()
+        .map(|(name, answer)| (name, answer.err().unwrap_or_else(|| "ok".to_owned())))
+        .collect()
 }
 
 fn blank(project: ProjectId) -> NewKey {
