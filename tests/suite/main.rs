@@ -13,4 +13,13 @@
 
 mod world;
 
+mod dump;
+mod housekeeping;
+mod keys;
+mod onboarding;
+mod operator;
+mod sessions;
 mod sign_up;
+mod step_up;
+mod story;
+mod workspaces;

@@ -54,8 +54,11 @@ impl Inner {
     ) -> Result<Committed, KeyError> {
         self.within(async |mut tx| {
             let workspace = self.locked(&mut *tx, member).await?;
-            let (mut key, _) = self.visible(&mut *tx, member, id).await?;
-            if owner(&key) != Some(member.account()) {
+            let mut key = self.key_of(&mut *tx, member, id).await?;
+            if owner(&key) == Some(member.account()) {
+                // Who was demoted can still stop their own key.
+                self.require(&mut *tx, member, Permission::PROJECT_READ, key.project).await?;
+            } else {
                 self.require(&mut *tx, member, Permission::KEYS_MANAGE, key.project).await?;
             }
             if key.revoked_at.is_some() && action != Action::KeyRevoked {

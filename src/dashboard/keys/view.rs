@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::access::Scope;
-use crate::dashboard::error::{Fault, KeyError};
+use crate::dashboard::error::KeyError;
 use crate::dashboard::inner::Inner;
 use crate::id::{AccountId, KeyId, ProjectId};
 use crate::key::{Allowlist, KeyName, RateLimit, SecretId};
@@ -84,15 +84,14 @@ pub struct SecretView {
 impl Inner {
     pub(super) async fn view(&self, snapshot: &mut dyn Snapshot, key: Key) -> Result<KeyView, KeyError> {
         let usage = snapshot.usage_of(key.id).await?;
-        let environment =
-            self.format.environment(&key.environment).map_err(|_| Fault::Internal("environment"))?;
+        // A key of an environment that the service has given up can still be seen, and so revoked.
+        let environment = self.format.environment(&key.environment).ok();
         let mut secrets = Vec::new();
         for secret in snapshot.secrets_of(key.id).await? {
-            let hint =
-                self.format.hint(&environment, secret.id).map_err(|_| Fault::Internal("environment"))?;
+            let hint = environment.as_ref().and_then(|known| self.format.hint(known, secret.id).ok());
             secrets.push(SecretView {
                 id: secret.id,
-                hint: hint.to_string(),
+                hint: hint.map_or_else(|| format!("{}…", secret.id), |hint| hint.to_string()),
                 shown_to: secret.shown_to,
                 created_at: secret.created_at,
                 ends_at: secret.ends_at,
