@@ -120,6 +120,14 @@ impl Backoff {
         Ok(())
     }
 
+    /// Gives one try back that was charged and never evaluated. A wait beyond the free tries stays as it is.
+    pub fn give_back(&self, counter: &mut Counter) {
+        counter.charged = counter.charged.saturating_sub(1);
+        if counter.charged < self.free {
+            counter.until = None;
+        }
+    }
+
     /// Whether the charge just made was the first to cause a wait: the moment to tell the owner.
     #[must_use]
     pub fn just_locked(&self, counter: &Counter) -> bool {
@@ -130,6 +138,18 @@ impl Backoff {
     #[must_use]
     pub fn free(&self) -> u32 {
         self.free
+    }
+
+    /// How long the first wait is.
+    #[must_use]
+    pub fn first_wait(&self) -> Duration {
+        self.first_wait.unsigned_abs()
+    }
+
+    /// How long a wait becomes at most.
+    #[must_use]
+    pub fn longest_wait(&self) -> Duration {
+        self.longest_wait.unsigned_abs()
     }
 
     /// How many consecutive failures turn the authenticator off.
@@ -175,6 +195,18 @@ impl Budget {
         Ok(())
     }
 
+    /// How many uses fit in at once.
+    #[must_use]
+    pub fn most(&self) -> u32 {
+        self.most
+    }
+
+    /// How long a used-up budget takes to be whole again.
+    #[must_use]
+    pub fn per(&self) -> Duration {
+        self.per.unsigned_abs()
+    }
+
     /// Gives one use back: the try succeeded.
     pub fn refund(&self, counter: &mut Counter) {
         counter.charged = counter.charged.saturating_sub(1);
@@ -213,6 +245,22 @@ mod tests {
         assert_eq!(backoff().charge(&mut counter, at(0)), Err(Refused::Wait(Duration::from_secs(30))));
         backoff().charge(&mut counter, at(30)).unwrap();
         assert_eq!(backoff().charge(&mut counter, at(30)), Err(Refused::Wait(Duration::from_secs(60))));
+    }
+
+    #[test]
+    fn a_try_given_back_is_free_again_and_never_shortens_a_wait() {
+        let mut counter = Counter::fresh(at(0));
+        for _ in 0..5 {
+            backoff().charge(&mut counter, at(0)).unwrap();
+        }
+        backoff().give_back(&mut counter);
+        backoff().charge(&mut counter, at(0)).unwrap();
+        backoff().charge(&mut counter, at(30)).unwrap();
+        backoff().give_back(&mut counter);
+        assert_eq!(backoff().charge(&mut counter, at(30)), Err(Refused::Wait(Duration::from_secs(60))));
+        let mut untouched = Counter::fresh(at(0));
+        backoff().give_back(&mut untouched);
+        assert_eq!(untouched, Counter::fresh(at(0)));
     }
 
     /// SP800-63B-4-3.2.2#limit (the rule; the flow is proven in tests/)

@@ -4,4 +4,8 @@
 
 mod world;
 
+mod mail;
+mod passwords;
+mod sign_in;
 mod sign_up;
+mod throttling;
