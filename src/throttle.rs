@@ -15,6 +15,9 @@ pub const MOST_FAILURES: u32 = 100;
 /// A counter that nobody has touched for this long may be swept.
 pub const FORGET_AFTER: SignedDuration = SignedDuration::from_hours(24 * 90);
 
+/// A moment that no sweep reaches (in the year 9987) and every store keeps.
+const NEVER: Timestamp = Timestamp::constant(253_000_000_000, 0);
+
 /// Names a counter. A digest of what is counted, so that a counter of an unknown address is not an address.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct CounterKey(pub [u8; 32]);
@@ -26,7 +29,7 @@ pub struct Counter {
     pub charged: u32,
     /// Until when tries wait ([`Backoff`]), or when the budget is whole again ([`Budget`]).
     pub until: Option<Timestamp>,
-    /// When it was last charged.
+    /// When it was last charged; the end of time where that turned the factor off.
     pub touched_at: Timestamp,
 }
 
@@ -112,7 +115,8 @@ impl Backoff {
             return Err(Refused::Wait(wait));
         }
         counter.charged += 1;
-        counter.touched_at = now;
+        // A factor that is off stays off until it is bound anew: no sweep forgets it.
+        counter.touched_at = if counter.charged >= self.disable_at { NEVER } else { now };
         counter.until = counter
             .charged
             .checked_sub(self.free)
@@ -121,8 +125,9 @@ impl Backoff {
     }
 
     /// Gives one try back that was charged and never evaluated. A wait beyond the free tries stays as it is.
-    pub fn give_back(&self, counter: &mut Counter) {
+    pub fn give_back(&self, counter: &mut Counter, now: Timestamp) {
         counter.charged = counter.charged.saturating_sub(1);
+        counter.touched_at = counter.touched_at.min(now);
         if counter.charged < self.free {
             counter.until = None;
         }
@@ -253,13 +258,13 @@ mod tests {
         for _ in 0..5 {
             backoff().charge(&mut counter, at(0)).unwrap();
         }
-        backoff().give_back(&mut counter);
+        backoff().give_back(&mut counter, at(0));
         backoff().charge(&mut counter, at(0)).unwrap();
         backoff().charge(&mut counter, at(30)).unwrap();
-        backoff().give_back(&mut counter);
+        backoff().give_back(&mut counter, at(30));
         assert_eq!(backoff().charge(&mut counter, at(30)), Err(Refused::Wait(Duration::from_secs(60))));
         let mut untouched = Counter::fresh(at(0));
-        backoff().give_back(&mut untouched);
+        backoff().give_back(&mut untouched, at(0));
         assert_eq!(untouched, Counter::fresh(at(0)));
     }
 

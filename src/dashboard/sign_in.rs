@@ -118,12 +118,12 @@ impl Dashboard {
         let inner = &self.inner;
         inner.charge_everywhere(source)?;
         let gate = inner.gate.pass(email).await;
-        let charged = inner.charge_password(email, source).await;
+        let tried = inner.charge_password(email, source).await;
         drop(gate);
         // A try that is not evaluated is no failed sign-in, or one source could use up everybody's budget.
-        let (charges, charged, known) = charged.inspect_err(|_| inner.refund_everywhere())?;
-        let answer = inner.try_password(password, &known, charged, &charges, source).await;
-        inner.tell_of_password(&answer, known.account.as_ref(), charged, source);
+        let (charges, tried, known) = tried.inspect_err(|_| inner.refund_everywhere())?;
+        let answer = inner.try_password(password, &known, tried, &charges, source).await;
+        inner.tell_of_password(&answer, known.account.as_ref(), tried, source);
         answer
     }
 
@@ -208,18 +208,18 @@ impl Inner {
         let answer = self
             .within(async |mut tx| {
                 let now = self.now();
-                let charged = match charges.charge(&mut *tx, now).await? {
-                    Ok(charged) => charged,
+                let tried = match charges.charge(&mut *tx, now).await? {
+                    Ok(tried) => tried,
                     // Answered, so that what was charged is committed.
                     Err(refused) => return Ok::<_, SignInError>(Err(refused)),
                 };
                 let account = tx.account_by_email(email).await?;
                 let sign_up = tx.latest_sign_up(email).await?.filter(|pending| pending.expires_at > now);
-                Ok(Ok((charged, Known { account, sign_up })))
+                Ok(Ok((tried, Known { account, sign_up })))
             })
             .await?;
         match answer {
-            Ok((charged, known)) => Ok((charges, charged, known)),
+            Ok((tried, known)) => Ok((charges, tried, known)),
             Err(refused) => {
                 self.throttled(&refused, source);
                 Err(refused.into())
@@ -233,7 +233,7 @@ impl Inner {
         &self,
         password: SecretString,
         known: &Known,
-        charged: Charged,
+        tried: Charged,
         charges: &Charges,
         source: &Source,
     ) -> Result<SignIn, SignInError> {
@@ -255,7 +255,7 @@ impl Inner {
             self.refund_everywhere();
             return Ok(SignIn::VerifyEmailFirst);
         }
-        if let (Some(account), true) = (&known.account, charged.just_locked) {
+        if let (Some(account), true) = (&known.account, tried.just_locked) {
             self.within(async |mut tx| {
                 let now = self.now();
                 self.owe_mail(&mut *tx, now, &account.email, Message::PasswordLocked).await?;
@@ -362,11 +362,11 @@ impl Inner {
         let answer = self
             .within(async |mut tx| {
                 let now = self.now();
-                let charged = match charges.charge(&mut *tx, now).await? {
-                    Ok(charged) => charged,
+                let tried = match charges.charge(&mut *tx, now).await? {
+                    Ok(tried) => tried,
                     Err(refused) => return Ok::<_, E>(Err(refused)),
                 };
-                if charged.just_locked {
+                if tried.just_locked {
                     self.second_factor_locked(&mut *tx, account, now, source).await?;
                 }
                 match locator {
@@ -455,7 +455,7 @@ impl Inner {
         &self,
         answer: &Result<SignIn, SignInError>,
         account: Option<&Account>,
-        charged: Charged,
+        tried: Charged,
         source: &Source,
     ) {
         let (outcome, code) = match answer {
@@ -473,7 +473,7 @@ impl Inner {
         let event = self.event(EventKind::SignInPassword, outcome, source).code(code);
         self.tell(if let Some(account) = account { event.account(account.id) } else { event });
         if let (Some(account), Outcome::Succeeded) = (account, outcome) {
-            if charged.failures >= self.config.throttles.password.free() {
+            if tried.failures >= self.config.throttles.password.free() {
                 self.tell(self.event(EventKind::SuccessAfterFailures, outcome, source).account(account.id));
             }
             if account.signed_in_at.is_some_and(|at| self.now().duration_since(at) > LONG_INACTIVE) {

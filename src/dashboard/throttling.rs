@@ -129,7 +129,7 @@ impl Charges {
             budget.refund(counter(&mut locked, *key)?);
         }
         if let Some((key, backoff)) = &self.backoff {
-            backoff.give_back(counter(&mut locked, *key)?);
+            backoff.give_back(counter(&mut locked, *key)?, now);
         }
         for (key, counter) in &locked {
             tx.put_counter(*key, counter).await?;

@@ -114,7 +114,7 @@ on_every_store! {
         world.sign_in(&ann.email, PASSWORD).await;
     }
 
-    /// ATK-PWD-04, ASVS-5.0-15.2.2: what cannot be hashed is told so at once, and is no failed try
+    /// ATK-PWD-04: what cannot be hashed is told so at once, and is no failed try
     async fn a_flood_of_sign_ins_is_told_that_the_service_is_busy(world: World) {
         let ann = world.person("ann@example.com").await;
         let world = Arc::new(world.with(|builder| builder.hashing(NonZeroUsize::MIN, 8)));
@@ -165,7 +165,7 @@ on_every_store! {
         assert!(world.mail_to(&ann.email).await.iter().all(|mail| !matches!(mail, Message::PasswordLocked)));
     }
 
-    /// ASVS-5.0-6.2.10, SP800-63B-4-3.1.1.2: no expiry by the calendar; a compromise asks for another password
+    /// ASVS-5.0-6.2.10: no expiry by the calendar; a compromise asks for another password
     async fn a_password_outlives_ten_years_but_not_its_compromise(world: World) {
         let ann = world.person("ann@example.com").await;
         world.pass(3_653 * DAY);

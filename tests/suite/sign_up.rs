@@ -136,7 +136,7 @@ on_every_store! {
         }
     }
 
-    /// ATK-ID-02: look-alikes are refused or are addresses of their own; a reset goes to the stored address alone.
+    /// ATK-ID-01 (reset), ATK-ID-02: look-alikes are refused or are addresses of their own; a reset goes to the stored address alone.
     async fn a_look_alike_address_is_another_address(world: World) {
         let ann = world.person("kim@example.com").await;
         for lookalike in ["\u{43a}im@example.com", "\u{212a}im@example.com", "k\u{131}m@example.com", "kim@ex\u{430}mple.com"] {
