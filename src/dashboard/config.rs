@@ -150,8 +150,8 @@ pub struct Throttles {
     /// Failed sign-ins in this process from anywhere: 3,000 a minute. Against guessing one password on many
     /// accounts from many addresses; signed-in people and reset links are not touched by it.
     pub everywhere: Budget,
-    /// Mails caused by strangers to one address: 5 an hour. An attacker can use them up; the mails that were sent
-    /// work.
+    /// Mails caused by strangers to one address: 5 an hour, reset links counted apart. An
+    /// attacker who uses up the reset links has sent the owner the very links that the owner would ask for.
     pub mail_to_address: Budget,
     /// Mails caused by one IPv4 address or IPv6 /64: 30 an hour.
     pub mail_from_source: Budget,
