@@ -19,7 +19,7 @@ use crate::store::record::{
     Account, Action, Actor, AssertedBy, Assurance, Factor, OneTimeToken, RecoveryCodeRow, SignUp, Target,
     TokenKind,
 };
-use crate::store::{Locked, Transaction};
+use crate::store::{Locked, StoreError, Transaction};
 use crate::totp::{TotpCode, Verdict, matching_step};
 
 /// After this long without a sign-in, the next one is worth an event.
@@ -130,6 +130,9 @@ impl Dashboard {
         }
         inner.refund_everywhere();
         let Known::Account(account) = known else {
+            let refunded: Result<(), StoreError> =
+                inner.within(async |mut tx| charges.refund(&mut *tx, inner.now()).await).await;
+            refunded?;
             inner.tell(
                 inner.event(EventKind::SignInPassword, Outcome::Refused, source).code("verify_email_first"),
             );
@@ -274,7 +277,11 @@ impl Inner {
                     tx.update_account(&locked).await?;
                 }
                 if locked.password.as_ref().is_some_and(|password| password.compromised) {
-                    self.mail_reset_link(&mut *tx, &locked).await?;
+                    // Whoever knows the password must not be able to flood its owner with mail.
+                    let mail = Charges::mail(&self.config.throttles, &locked.email, source);
+                    if mail.charge(&mut *tx, now).await?.is_ok() {
+                        self.mail_reset_link(&mut *tx, &locked).await?;
+                    }
                     return Ok(Ok(SignIn::PasswordChangeNeeded));
                 }
                 let assurance = Assurance::none().with(Factor::Password, AssertedBy::Local, now);

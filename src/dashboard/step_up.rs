@@ -8,10 +8,10 @@ use super::inner::Inner;
 use super::sessions::{Session, view};
 use super::sign_in::{SecondFactor, SignedIn};
 use super::throttling::Charges;
-use crate::ports::{EntropyExt, EventKind, Outcome};
+use crate::ports::{EntropyExt, EventKind, Message, Outcome};
 use crate::secret::SessionToken;
 use crate::store::record::{self, Account, Action, AssertedBy, Factor, Target};
-use crate::store::{Locked, Transaction};
+use crate::store::{Locked, StoreError, Transaction};
 
 /// Proofs, as shown.
 #[derive(Debug)]
@@ -48,6 +48,10 @@ impl Dashboard {
     async fn stepped_up(&self, session: &Session, proof: Proof) -> Result<SignedIn, AccountError> {
         let inner = &self.inner;
         let (compared, password_charges) = inner.prove_password(session, proof.password).await?;
+        // Given back on its own: a second factor that is wrong or missing must not make the password wait.
+        let refunded: Result<(), StoreError> =
+            inner.within(async |mut tx| password_charges.refund(&mut *tx, inner.now()).await).await;
+        refunded?;
         let (second, second_charges) = match proof.second_factor {
             None => (None, None),
             Some(shown) => {
@@ -74,7 +78,6 @@ impl Dashboard {
                 found.idle_until = now.saturating_add(limits.idle).unwrap_or(now).min(found.ends_at);
                 found.seen_at = now;
                 let signed_in = inner.rotate(&mut *tx, session, found).await?;
-                password_charges.refund(&mut *tx, now).await?;
                 if let Some(charges) = &second_charges {
                     charges.refund(&mut *tx, now).await?;
                 }
@@ -100,7 +103,17 @@ impl Inner {
         let account = snapshot.account(session.account).await?.ok_or(AccountError::NotSignedIn)?;
         drop(snapshot);
         let charges = Charges::password(&self.config.throttles, &account.email, &session.source);
-        self.charge::<AccountError>(&charges, &session.source).await?;
+        self.within(async |mut tx| {
+            let now = self.now();
+            let charged = charges.charge(&mut *tx, now).await?;
+            if matches!(charged, Ok(charged) if charged.just_locked) {
+                self.owe_mail(&mut *tx, now, &account.email, Message::PasswordLocked).await?;
+            }
+            // Answered, so that what was charged is committed.
+            Ok::<_, AccountError>(charged)
+        })
+        .await?
+        .inspect_err(|refused| self.throttled(refused, &session.source))?;
         let hash = account.password.as_ref().map(|password| password.hash.clone());
         if self.verify(password, hash).await?.matches {
             Ok((account, charges))

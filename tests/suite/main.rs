@@ -4,4 +4,8 @@
 
 mod world;
 
+mod change_email;
+mod recovery;
+mod reset;
+mod second_factor;
 mod sign_up;
