@@ -13,7 +13,9 @@ use portcullis::store::sql::COLUMNS;
 use portcullis::throttle::{Backoff, Refused};
 use tokio::sync::Barrier;
 
-use crate::second_factor::{dump, enrolled, finish, holds, kinds, lenient, node_with, pend, proof, raw, refused};
+use crate::second_factor::{
+    dump, enrolled, finish, holds, kinds, lenient, node_with, pend, proof, raw, refused,
+};
 use crate::world::{PASSWORD, World, on_every_store, password, source};
 
 on_every_store! {

@@ -16,9 +16,7 @@ use portcullis::store::record::Factor;
 use tokio::sync::Barrier;
 
 use crate::second_factor::{App, builder, enrolled, finish, kinds, lenient, pend, stranger};
-use crate::world::{
-    BASE, OTHER_PASSWORD, PASSWORD, World, email, from, on_every_store, password, source,
-};
+use crate::world::{BASE, OTHER_PASSWORD, PASSWORD, World, email, from, on_every_store, password, source};
 
 const THIRD_PASSWORD: &str = "neither of them ever answers";
 
@@ -320,6 +318,7 @@ on_every_store! {
         for number in 1..=12 {
             let answer = world.dashboard.sign_in(&ann.email, password(PASSWORD), &stranger(number)).await;
             assert!(matches!(answer, Ok(SignIn::PasswordChangeNeeded)), "{answer:?}");
+            world.pass(Duration::from_secs(1));
         }
         assert_eq!(resets_mailed(&world, &ann.email).await, 5);
         let token = ResetToken::parse(&world.mailed_token(&ann.email).await).unwrap();

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use portcullis::dashboard::{
-    AccountError, Activity, Dashboard, DashboardBuilder, Fault, PendingSignIn, Proof, ResetError, SecondFactor, SessionError,
-    SignIn, SignInError, SignUpError, SignedIn, Throttles,
+    AccountError, Activity, Dashboard, DashboardBuilder, Fault, PendingSignIn, Proof, ResetError,
+    SecondFactor, SessionError, SignIn, SignInError, SignUpError, SignedIn, Throttles,
 };
 use portcullis::email::EmailAddress;
 use portcullis::ports::{Clock as _, Entropy, EntropyFailed, EventKind, SystemClock};
@@ -1009,7 +1009,11 @@ impl<'a> Walk<'a> {
         assert_eq!(answer.is_ok(), live && good, "{answer:?}");
         let Ok(signed_in) = answer else {
             self.refused += 1;
-            if live { self.pending.push(pending) } else { self.dead.insert(0, pending.0) }
+            if live {
+                self.pending.push(pending)
+            } else {
+                self.dead.insert(0, pending.0)
+            }
             return;
         };
         self.reached += 1;
