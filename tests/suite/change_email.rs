@@ -134,9 +134,14 @@ on_every_store! {
         let verify = VerifyEmailToken::parse(&world.mailed_token(&next).await).unwrap();
         let token = ask(&world, &ann, &next).await;
         world.dashboard.confirm_email_change(&ann.session, &token).await.unwrap();
+        assert!(opens(&world, &next).await);
+        // Not even once the address is free again.
+        let third = email("third@example.com");
+        let token = ask(&world, &ann, &third).await;
+        world.dashboard.confirm_email_change(&ann.session, &token).await.unwrap();
         let answer = world.dashboard.verify_email(&verify, password(OTHER_PASSWORD), &source()).await;
         assert!(matches!(answer, Err(SignUpError::InvalidLink)));
-        assert!(opens(&world, &next).await);
+        assert!(opens(&world, &third).await && !opens(&world, &next).await);
     }
 
     /// A sign-up that waits is not charged for right passwords, which can only be its owner's.
