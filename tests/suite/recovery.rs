@@ -153,7 +153,10 @@ on_every_store! {
             let mut evaluated = 0;
             loop {
                 match finish(&world.dashboard, &pending, guess(recovery)).await.unwrap_err() {
-                    SignInError::InvalidCode => evaluated += 1,
+                    SignInError::InvalidCode => {
+                        evaluated += 1;
+                        assert!(evaluated <= 50);
+                    }
                     other => match refused(&other).unwrap() {
                         Refused::Wait(wait) => world.pass(wait),
                         _ => return evaluated,
