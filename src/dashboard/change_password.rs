@@ -44,14 +44,9 @@ impl Dashboard {
         end_others: bool,
     ) -> Result<(), AccountError> {
         let inner = &self.inner;
-        let (compared, charges) = inner.prove_password(session, present).await?;
+        let compared = inner.prove_password(session, present).await?;
         let context = [compared.email.as_written(), inner.config.service.as_str()];
-        let judged = inner.check_new_password(&next, &context, &session.source).await;
-        if judged.is_err() {
-            // The present password was right: a refused new one is no failed try.
-            inner.give_back(&charges).await?;
-        }
-        judged?;
+        inner.check_new_password(&next, &context, &session.source).await?;
         let hash = inner.hash(next).await?;
         inner
             .within(async |mut tx| {
@@ -70,7 +65,6 @@ impl Dashboard {
                 inner.owe_mail(&mut *tx, now, &account.email, Message::PasswordChanged).await?;
                 let target = Target::Account(account.id);
                 inner.audit_session(&mut *tx, session, Action::PasswordChanged, target).await?;
-                charges.refund(&mut *tx, now).await?;
                 Ok(())
             })
             .await?;

@@ -48,6 +48,15 @@ impl Coded for Fault {
     }
 }
 
+impl StoreFailure for Fault {
+    fn store_error(&self) -> Option<&StoreError> {
+        match self {
+            Self::Store(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
 /// The parts that all families share: a fault, and the conversions into it.
 macro_rules! family {
     ($name:ident) => {

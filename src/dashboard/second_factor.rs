@@ -19,6 +19,7 @@ use crate::secret::{SealContext, Sealed};
 use crate::store::record::{
     Action, AssertedBy, Factor, RecoveryCodeRow, Target, TokenKind, TotpEnrolment, TotpFactor,
 };
+use crate::store::{StoreError, Transaction};
 use crate::totp::{Provisioning, TotpCode, TotpSecret, Verdict, matching_step};
 
 /// What a person scans or types into an authenticator app. It is not readable again.
@@ -104,14 +105,16 @@ impl Dashboard {
         code: &TotpCode,
     ) -> Result<ConfirmedTotp, AccountError> {
         let inner = &self.inner;
-        let charges = Charges::totp(&inner.config.throttles, session.account, &session.source);
-        inner.charge::<AccountError>(&charges, &session.source).await?;
-        // A code that cannot be right costs no ten hashes.
         let mut snapshot = inner.read().await?;
-        inner.live(&mut *snapshot, session).await?;
+        let found = inner.live(&mut *snapshot, session).await?;
+        let has = snapshot.totp(session.account).await?.is_some();
         let enrolment = snapshot.totp_enrolment(session.account).await?;
         drop(snapshot);
         let enrolment = enrolment.ok_or(AccountError::NoEnrolment)?;
+        let charges = Charges::enrolment(&inner.config.throttles, enrolment.id, &session.source);
+        inner.charge::<AccountError>(&charges, &session.source).await?;
+        // What cannot go through costs no ten hashes.
+        inner.require_recent(&found.assurance, has, inner.now())?;
         inner.enrolled_step(&enrolment, code)?;
         let (codes, rows) = inner.make_recovery_codes(session.account).await?;
         let (signed_in, email) = inner
@@ -139,6 +142,7 @@ impl Dashboard {
                 let target = Target::Account(account.id);
                 inner.audit_session(&mut *tx, session, Action::TotpEnabled, target).await?;
                 charges.refund(&mut *tx, now).await?;
+                inner.forget_guesses(&mut *tx, session).await?;
                 Ok::<_, AccountError>((signed_in, account.email.clone()))
             })
             .await?;
@@ -165,6 +169,7 @@ impl Dashboard {
                 tx.replace_recovery_codes(&account, &[]).await?;
                 tx.delete_totp_enrolment(&account).await?;
                 tx.delete_tokens_of(&account, TokenKind::SignIn).await?;
+                inner.forget_guesses(&mut *tx, session).await?;
                 inner.owe_mail(&mut *tx, now, &account.email, Message::SecondFactorDisabled).await?;
                 inner
                     .audit_session(&mut *tx, session, Action::TotpDisabled, Target::Account(account.id))
@@ -205,6 +210,9 @@ impl Dashboard {
                     return Err(AccountError::NoSecondFactor);
                 }
                 tx.replace_recovery_codes(&account, &rows).await?;
+                Charges::recovery(&inner.config.throttles, account.id, &session.source)
+                    .forget_failures(&mut *tx)
+                    .await?;
                 inner.owe_mail(&mut *tx, inner.now(), &account.email, Message::RecoveryCodesReplaced).await?;
                 let target = Target::Account(account.id);
                 inner.audit_session(&mut *tx, session, Action::RecoveryCodesReplaced, target).await?;
@@ -255,6 +263,14 @@ impl Inner {
             Verdict::Accepted(step) => Ok(step),
             Verdict::Replayed | Verdict::Wrong => Err(AccountError::InvalidCode),
         }
+    }
+
+    /// A second factor was set up anew or taken down: failures against what was there before count no longer
+    /// (NIST SP 800-63B-4, 3.2.2).
+    async fn forget_guesses(&self, tx: &mut dyn Transaction, session: &Session) -> Result<(), StoreError> {
+        let throttles = &self.config.throttles;
+        Charges::totp(throttles, session.account, &session.source).forget_failures(tx).await?;
+        Charges::recovery(throttles, session.account, &session.source).forget_failures(tx).await
     }
 
     async fn make_recovery_codes(

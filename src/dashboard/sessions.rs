@@ -108,8 +108,14 @@ impl Dashboard {
         let due =
             TOUCH.min(SignedDuration::from_nanos(i64::try_from(limits.idle.as_nanos() / 10).unwrap_or(0)));
         if activity == Activity::Person && now.duration_since(found.seen_at) >= due {
-            let idle_until = now.saturating_add(limits.idle).unwrap_or(now).min(found.ends_at);
-            let live = inner.within(async |mut tx| tx.touch_session(found.id, now, idle_until).await).await?;
+            let live = inner
+                .within(async |mut tx| {
+                    // Read again: a step-up in between has moved its end.
+                    let Some(found) = tx.session(found.id).await? else { return Ok::<_, SessionError>(false) };
+                    let idle_until = now.saturating_add(limits.idle).unwrap_or(now).min(found.ends_at);
+                    Ok(tx.touch_session(found.id, now, idle_until).await?)
+                })
+                .await?;
             if !live {
                 return Err(SessionError::NotSignedIn);
             }

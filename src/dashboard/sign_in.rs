@@ -159,7 +159,7 @@ impl Dashboard {
         source: &Source,
     ) -> Result<SignedIn, SignInError> {
         let inner = &self.inner;
-        let (charges, shown) = inner.try_second_factor::<SignInError>(account, shown, source).await?;
+        let tried = inner.try_second_factor::<SignInError>(account, shown, source).await?;
         let answer = inner
             .within(async |mut tx| {
                 let now = inner.now();
@@ -170,13 +170,16 @@ impl Dashboard {
                 if !locked.is_active() {
                     return Err(SignInError::Suspended);
                 }
-                let factor = inner.use_second_factor(&mut *tx, &locked, &shown, source).await?;
+                let factor = inner.use_second_factor(&mut *tx, &locked, &tried.shown, source).await?;
                 let factor = factor.ok_or(SignInError::InvalidCode)?;
-                charges.refund(&mut *tx, now).await?;
+                tried.charges.refund(&mut *tx, now).await?;
                 let assurance = taken.assurance.unwrap_or_default().with(factor, AssertedBy::Local, now);
                 Ok(inner.start_session(&mut *tx, &mut locked, assurance, source).await?)
             })
             .await;
+        if matches!(answer, Err(SignInError::InvalidCode)) {
+            inner.second_factor_was_wrong(account, &tried, source).await?;
+        }
         inner.mail_waits.notify_one();
         answer
     }
@@ -186,6 +189,14 @@ impl Dashboard {
 struct Known {
     account: Option<Account>,
     sign_up: Option<SignUp>,
+}
+
+/// A second factor that was charged, with what to do about the charge.
+pub(super) struct TriedFactor {
+    pub(super) charges: Charges,
+    pub(super) shown: Shown,
+    /// If it is wrong, later ones wait.
+    locks: bool,
 }
 
 /// A second factor that was shown and charged, ready to be used.
@@ -253,6 +264,8 @@ impl Inner {
             && self.verify(password, Some(sign_up.password.clone())).await?.matches
         {
             self.refund_everywhere();
+            let now = self.now();
+            self.within(async |mut tx| Ok::<_, SignInError>(charges.refund(&mut *tx, now).await?)).await?;
             return Ok(SignIn::VerifyEmailFirst);
         }
         if let (Some(account), true) = (&known.account, tried.just_locked) {
@@ -342,7 +355,7 @@ impl Inner {
         account: AccountId,
         shown: SecondFactor,
         source: &Source,
-    ) -> Result<(Charges, Shown), E>
+    ) -> Result<TriedFactor, E>
     where
         E: crate::store::StoreFailure
             + From<crate::throttle::Refused>
@@ -366,17 +379,15 @@ impl Inner {
                     Ok(tried) => tried,
                     Err(refused) => return Ok::<_, E>(Err(refused)),
                 };
-                if tried.just_locked {
-                    self.second_factor_locked(&mut *tx, account, now, source).await?;
-                }
-                match locator {
-                    Some(locator) => Ok(Ok(tx.recovery_code(account, locator).await?)),
-                    None => Ok(Ok(None)),
-                }
+                let row = match locator {
+                    Some(locator) => tx.recovery_code(account, locator).await?,
+                    None => None,
+                };
+                Ok(Ok((tried, row)))
             })
             .await?;
         drop(gate);
-        let row = answer.map_err(|refused| {
+        let (tried, row) = answer.map_err(|refused| {
             self.throttled(&refused, source);
             E::from(refused)
         })?;
@@ -392,7 +403,22 @@ impl Inner {
                 row.filter(|_| verified.matches).map_or(Shown::Wrong, Shown::Recovery)
             }
         };
-        Ok((charges, shown))
+        Ok(TriedFactor { charges, shown, locks: tried.just_locked })
+    }
+
+    /// Tells the owner when a wrong code was the one that makes later ones wait.
+    pub(super) async fn second_factor_was_wrong(
+        &self,
+        account: AccountId,
+        tried: &TriedFactor,
+        source: &Source,
+    ) -> Result<(), super::error::Fault> {
+        if tried.locks {
+            let now = self.now();
+            self.within(async |mut tx| self.second_factor_locked(&mut *tx, account, now, source).await).await?;
+            self.mail_waits.notify_one();
+        }
+        Ok(())
     }
 
     async fn second_factor_locked(

@@ -6,7 +6,7 @@ use super::Dashboard;
 use super::error::AccountError;
 use super::inner::Inner;
 use super::sessions::{Session, view};
-use super::sign_in::{SecondFactor, SignedIn};
+use super::sign_in::{SecondFactor, SignedIn, TriedFactor};
 use super::throttling::Charges;
 use crate::ports::{EntropyExt, EventKind, Message, Outcome};
 use crate::secret::SessionToken;
@@ -47,25 +47,37 @@ impl Dashboard {
 
     async fn stepped_up(&self, session: &Session, proof: Proof) -> Result<SignedIn, AccountError> {
         let inner = &self.inner;
-        let (compared, password_charges) = inner.prove_password(session, proof.password).await?;
-        let (second, second_charges) = match proof.second_factor {
-            None => (None, None),
+        let compared = inner.prove_password(session, proof.password).await?;
+        let tried = match proof.second_factor {
+            None => None,
             Some(shown) => {
-                let (charges, shown) =
-                    inner.try_second_factor::<AccountError>(session.account, shown, &session.source).await?;
-                (Some(shown), Some(charges))
+                Some(inner.try_second_factor::<AccountError>(session.account, shown, &session.source).await?)
             }
         };
+        let answer = self.with_proofs(session, &compared, tried.as_ref()).await;
+        if let (Err(AccountError::InvalidCode), Some(tried)) = (&answer, &tried) {
+            inner.second_factor_was_wrong(session.account, tried, &session.source).await?;
+        }
+        answer
+    }
+
+    async fn with_proofs(
+        &self,
+        session: &Session,
+        compared: &Account,
+        tried: Option<&TriedFactor>,
+    ) -> Result<SignedIn, AccountError> {
+        let inner = &self.inner;
         inner
             .within(async |mut tx| {
                 let now = inner.now();
                 let (account, mut found) = inner.live_account(&mut *tx, session).await?;
-                still_has_password(&account, &compared)?;
+                still_has_password(&account, compared)?;
                 found.assurance = found.assurance.with(Factor::Password, AssertedBy::Local, now);
                 if tx.totp(account.id).await?.is_some() {
-                    let shown =
-                        second.as_ref().ok_or(AccountError::StepUpRequired { second_factor: true })?;
-                    let factor = inner.use_second_factor(&mut *tx, &account, shown, &session.source).await?;
+                    let tried = tried.ok_or(AccountError::StepUpRequired { second_factor: true })?;
+                    let factor =
+                        inner.use_second_factor(&mut *tx, &account, &tried.shown, &session.source).await?;
                     let factor = factor.ok_or(AccountError::InvalidCode)?;
                     found.assurance = found.assurance.with(factor, AssertedBy::Local, now);
                 }
@@ -74,9 +86,8 @@ impl Dashboard {
                 found.idle_until = now.saturating_add(limits.idle).unwrap_or(now).min(found.ends_at);
                 found.seen_at = now;
                 let signed_in = inner.rotate(&mut *tx, session, found).await?;
-                password_charges.refund(&mut *tx, now).await?;
-                if let Some(charges) = &second_charges {
-                    charges.refund(&mut *tx, now).await?;
+                if let Some(tried) = tried {
+                    tried.charges.refund(&mut *tx, now).await?;
                 }
                 inner
                     .audit_session(&mut *tx, session, Action::SteppedUp, Target::Session(session.id))
@@ -88,35 +99,41 @@ impl Dashboard {
 }
 
 impl Inner {
-    /// Charges and compares the account's present password. Answers the account it was compared with: under the
-    /// lock, the password must still be that one.
+    /// Charges and compares the account's present password, and gives the charge back when it is right, whatever
+    /// becomes of the operation. Answers the account it was compared with: under the lock, the password must still
+    /// be that one.
     pub(super) async fn prove_password(
         &self,
         session: &Session,
         password: SecretString,
-    ) -> Result<(Account, Charges), AccountError> {
+    ) -> Result<Account, AccountError> {
         let mut snapshot = self.read().await?;
         self.live(&mut *snapshot, session).await?;
         let account = snapshot.account(session.account).await?.ok_or(AccountError::NotSignedIn)?;
         drop(snapshot);
         let charges = Charges::password(&self.config.throttles, &account.email, &session.source);
         let charged = self.charge::<AccountError>(&charges, &session.source).await?;
-        if charged.just_locked {
-            // As at sign-in: whoever guesses from within a stolen session is told of as well.
-            let owed: Result<(), AccountError> = self
-                .within(async |mut tx| {
-                    Ok(self.owe_mail(&mut *tx, self.now(), &account.email, Message::PasswordLocked).await?)
-                })
-                .await;
-            owed?;
+        let hash = account.password.as_ref().map(|password| password.hash.clone());
+        let verified = self.verify(password, hash).await;
+        if verified.is_err() {
+            self.give_back(&charges).await?;
+        }
+        let right = verified?.matches;
+        if right || charged.just_locked {
+            self.within(async |mut tx| {
+                let now = self.now();
+                if right {
+                    charges.refund(&mut *tx, now).await?;
+                } else {
+                    // Whoever guesses from within a stolen session is told of as at sign-in.
+                    self.owe_mail(&mut *tx, now, &account.email, Message::PasswordLocked).await?;
+                }
+                Ok::<_, AccountError>(())
+            })
+            .await?;
             self.mail_waits.notify_one();
         }
-        let hash = account.password.as_ref().map(|password| password.hash.clone());
-        if self.verify(password, hash).await?.matches {
-            Ok((account, charges))
-        } else {
-            Err(AccountError::WrongPassword)
-        }
+        if right { Ok(account) } else { Err(AccountError::WrongPassword) }
     }
 
     /// Gives the session another token; of any number of callers with one token, one succeeds.

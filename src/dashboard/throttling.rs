@@ -7,8 +7,7 @@ use jiff::Timestamp;
 use super::config::Throttles;
 use super::inner::Inner;
 use crate::email::EmailAddress;
-use crate::id::AccountId;
-use crate::id::Id;
+use crate::id::{AccountId, FactorId, Id};
 use crate::ports::{EventKind, Outcome};
 use crate::source::{Network, Source};
 use crate::store::{Locked, StoreError, StoreFailure, Transaction};
@@ -46,6 +45,12 @@ impl Charges {
     pub(super) fn recovery(throttles: &Throttles, account: AccountId, source: &Source) -> Self {
         let key = CounterKey::of("recovery", account.uuid().as_bytes());
         Self { budgets: tries_from(throttles, source), backoff: Some((key, throttles.recovery)) }
+    }
+
+    /// A code that confirms an enrolment. Its own counter, so that a factor which is off can be set up anew.
+    pub(super) fn enrolment(throttles: &Throttles, id: FactorId, source: &Source) -> Self {
+        let key = CounterKey::of("totp-enrolment", id.uuid().as_bytes());
+        Self { budgets: tries_from(throttles, source), backoff: Some((key, throttles.totp)) }
     }
 
     /// A link's token: too long to guess, but looking it up costs something.
@@ -135,6 +140,14 @@ impl Charges {
             tx.put_counter(*key, counter).await?;
         }
         Ok(())
+    }
+
+    /// Forgets the failures alone: what was guessed at is gone.
+    pub(super) async fn forget_failures(&self, tx: &mut dyn Transaction) -> Result<(), StoreError> {
+        match self.backoff {
+            Some((key, _)) => tx.delete_counter(key).await.map(drop),
+            None => Ok(()),
+        }
     }
 
     async fn lock(

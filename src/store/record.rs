@@ -14,7 +14,7 @@ pub use account::{
 };
 pub use audit::{Action, Actor, AuditEntry, Target};
 pub use change::Change;
-pub use key::{Grant, Key, KeyKind, KeySecret, OwnerStanding, UsageDelta};
+pub use key::{Grant, Key, KeyKind, KeySecret, MemberSuspension, OwnerStanding, UsageDelta};
 pub use outbox::OutboxRow;
 pub use session::{AssertedBy, Assurance, Factor, FactorUse, Session};
 pub use workspace::{Entry, Membership, Project, ProjectMembership, Workspace};

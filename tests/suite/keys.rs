@@ -29,7 +29,9 @@ impl World {
     /// Whether the API door would find this secret and take it now, as far as its own end goes.
     async fn finds(&self, id: SecretId) -> bool {
         let grant = self.store.resolve(id).await.unwrap();
-        grant.is_some_and(|grant| grant.secret.ends_at.is_none_or(|end| self.clock.now() < end))
+        grant.is_some_and(|grant| {
+            grant.key.revoked_at.is_none() && grant.secret.ends_at.is_none_or(|end| self.clock.now() < end)
+        })
     }
 }
 

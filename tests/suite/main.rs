@@ -13,6 +13,7 @@
 
 mod world;
 
+mod change_email;
 mod dump;
 mod housekeeping;
 mod keys;
@@ -20,6 +21,9 @@ mod mail;
 mod onboarding;
 mod operator;
 mod passwords;
+mod recovery;
+mod reset;
+mod second_factor;
 mod sessions;
 mod sign_in;
 mod sign_up;

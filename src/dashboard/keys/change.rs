@@ -9,7 +9,7 @@ use crate::dashboard::error::{KeyError, WorkspaceError};
 use crate::dashboard::inner::Inner;
 use crate::dashboard::workspaces::Member;
 use crate::id::KeyId;
-use crate::store::record::{Action, Key, Suspension, Target};
+use crate::store::record::{Action, Key, MemberSuspension, Target};
 
 impl Dashboard {
     /// Suspends a key: it is refused until it is resumed. One's own personal key, or any with `keys.manage`.
@@ -18,12 +18,13 @@ impl Dashboard {
     /// [`KeyError`].
     pub async fn suspend_key(&self, member: &Member, id: KeyId) -> Result<Committed, KeyError> {
         let since = self.inner.now();
-        let suspension = Suspension { since, reason: "suspended by a member".to_owned() };
-        let change = |key: &mut Key| key.suspended = Some(suspension.clone());
+        let suspension = MemberSuspension { since, by: member.account() };
+        let change = |key: &mut Key| key.suspended = Some(suspension);
         self.inner.change_key(member, id, Action::KeySuspended, "suspended", change).await
     }
 
-    /// Resumes a key that a member suspended. What the operator suspended stays so.
+    /// Resumes a key that a member suspended: who did it, or any with `keys.manage`. What the operator suspended
+    /// stays so.
     ///
     /// # Errors
     /// [`KeyError`].
@@ -55,7 +56,9 @@ impl Inner {
         self.within(async |mut tx| {
             let workspace = self.locked(&mut *tx, member).await?;
             let mut key = self.key_of(&mut *tx, member, id).await?;
-            if owner(&key) == Some(member.account()) {
+            let held_by_another = key.suspended.is_some_and(|held| held.by != member.account());
+            let lets_go = matches!(action, Action::KeyResumed | Action::KeySuspended) && held_by_another;
+            if owner(&key) == Some(member.account()) && !lets_go {
                 // Who was demoted can still stop their own key.
                 self.require(&mut *tx, member, Permission::PROJECT_READ, key.project).await?;
             } else {

@@ -56,8 +56,8 @@ pub trait KeyReads: Send {
     /// The operation that the account did under this id.
     async fn operation(&mut self, account: AccountId, id: OperationId) -> Stored<Option<OperationRow>>;
 
-    /// Whether any key was ever made in these projects' workspace by this account, and whether any of its
-    /// keys was ever used: the last two onboarding steps.
+    /// Whether the account ever made a key, and whether a request with a key it made was ever allowed: the last two
+    /// onboarding steps.
     async fn first_steps(&mut self, account: AccountId) -> Stored<(bool, bool)>;
 }
 

@@ -34,7 +34,7 @@ pub struct Key {
     /// How many requests it may make.
     pub rate_limit: Option<RateLimit>,
     /// Set while a member has it suspended.
-    pub suspended: Option<Suspension>,
+    pub suspended: Option<MemberSuspension>,
     /// Set while the service's operator has it suspended: no member resumes that.
     pub suspended_by_operator: Option<Suspension>,
     /// Set for good once it was revoked.
@@ -43,6 +43,15 @@ pub struct Key {
     pub created_by: AccountId,
     /// When.
     pub created_at: Timestamp,
+}
+
+/// Since when, and by which member, a key is suspended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemberSuspension {
+    /// Since when.
+    pub since: Timestamp,
+    /// Who did it: what a manager of keys suspended, the key's owner does not resume.
+    pub by: AccountId,
 }
 
 /// Whose a key is.

@@ -136,7 +136,7 @@ pub const COLUMNS: &[Classified] = &[
     of("keys", "allowlist", Personal),
     of("keys", "rate_limit", Internal),
     of("keys", "suspended_at", Internal),
-    of("keys", "suspended_reason", Personal),
+    of("keys", "suspended_by", Internal),
     of("keys", "operator_suspended_at", Internal),
     of("keys", "operator_suspended_reason", Personal),
     of("keys", "revoked_at", Internal),

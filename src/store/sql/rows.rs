@@ -167,12 +167,13 @@ pub(super) fn id(id: impl Id) -> [u8; 16] {
 
 /// A moment as it is stored.
 pub(super) fn time(time: Timestamp) -> i64 {
-    time.as_microsecond()
+    // The last second of time has fractions that cannot be read back.
+    time.as_microsecond().clamp(Timestamp::MIN.as_second() * 1_000_000, Timestamp::MAX.as_second() * 1_000_000)
 }
 
 /// A moment as it is stored.
 pub(super) fn opt_time(time: Option<Timestamp>) -> Option<i64> {
-    time.map(Timestamp::as_microsecond)
+    time.map(self::time)
 }
 
 /// A value as JSON.

@@ -4,7 +4,7 @@ use super::{Reader, Stored};
 use crate::access::{ProjectRole, Role};
 use crate::id::AccountId;
 use crate::key::{KeyDigest, KeyName, SecretId};
-use crate::store::record::{Grant, Key, KeyKind, KeySecret, OwnerStanding};
+use crate::store::record::{Grant, Key, KeyKind, KeySecret, MemberSuspension, OwnerStanding};
 use crate::store::{KeyUsage, OperationRow, StoreError};
 
 pub(in crate::store::sql) fn key(row: &mut Reader<'_>) -> Stored<Key> {
@@ -19,12 +19,20 @@ pub(in crate::store::sql) fn key(row: &mut Reader<'_>) -> Stored<Key> {
         expires_at: row.opt_time("keys.expires_at")?,
         allowlist: row.opt_json("keys.allowlist")?,
         rate_limit: row.opt_json("keys.rate_limit")?,
-        suspended: row.suspension("keys.suspended_at")?,
+        suspended: held(row)?,
         suspended_by_operator: row.suspension("keys.operator_suspended_at")?,
         revoked_at: row.opt_time("keys.revoked_at")?,
         created_by: row.id("keys.created_by")?,
         created_at: row.time("keys.created_at")?,
     })
+}
+
+fn held(row: &mut Reader<'_>) -> Stored<Option<MemberSuspension>> {
+    match (row.opt_time("keys.suspended_at")?, row.opt_id("keys.suspended_by")?) {
+        (None, None) => Ok(None),
+        (Some(since), Some(by)) => Ok(Some(MemberSuspension { since, by })),
+        _ => Err(StoreError::Corrupt { what: "keys.suspended_at" }),
+    }
 }
 
 fn kind(row: &mut Reader<'_>) -> Stored<KeyKind> {

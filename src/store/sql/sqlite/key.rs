@@ -61,7 +61,8 @@ impl<L: Lease> KeyReads for Open<L> {
 impl KeyStore for Open<Writing> {
     async fn insert_key(&mut self, workspace: &Locked<Workspace>, key: &Key) -> Stored<()> {
         must(key.workspace == workspace.id, "a key of a workspace that is not locked")?;
-        let (since, reason) = suspension(key.suspended.as_ref());
+        let since = opt_time(key.suspended.map(|held| held.since));
+        let by = key.suspended.map(|held| id(held.by));
         let (operator_since, operator_reason) = suspension(key.suspended_by_operator.as_ref());
         let parameters = params![
             id(key.id),
@@ -76,7 +77,7 @@ impl KeyStore for Open<Writing> {
             opt_json(key.allowlist.as_ref())?,
             opt_json(key.rate_limit.as_ref())?,
             since,
-            reason,
+            by,
             operator_since,
             operator_reason,
             opt_time(key.revoked_at),
@@ -88,7 +89,8 @@ impl KeyStore for Open<Writing> {
     }
 
     async fn update_key(&mut self, workspace: &Locked<Workspace>, key: &Key) -> Stored<bool> {
-        let (since, reason) = suspension(key.suspended.as_ref());
+        let since = opt_time(key.suspended.map(|held| held.since));
+        let by = key.suspended.map(|held| id(held.by));
         let (operator_since, operator_reason) = suspension(key.suspended_by_operator.as_ref());
         let parameters = params![
             key.kind.name(),
@@ -100,7 +102,7 @@ impl KeyStore for Open<Writing> {
             opt_json(key.allowlist.as_ref())?,
             opt_json(key.rate_limit.as_ref())?,
             since,
-            reason,
+            by,
             operator_since,
             operator_reason,
             opt_time(key.revoked_at),

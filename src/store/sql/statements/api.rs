@@ -5,7 +5,7 @@ statements! {
     // workspace never changes, so the owner's standing hangs on the key's own columns.
     RESOLVE =
         "SELECT k.id, k.workspace, k.project, k.kind, k.holder, k.name, k.environment, k.scopes, \
-         k.expires_at, k.allowlist, k.rate_limit, k.suspended_at, k.suspended_reason, \
+         k.expires_at, k.allowlist, k.rate_limit, k.suspended_at, k.suspended_by, \
          k.operator_suspended_at, k.operator_suspended_reason, k.revoked_at, \
          k.created_by, k.created_at, \
          s.id, s.key, s.digest, s.shown_to, s.created_at, s.ends_at, \

@@ -3,7 +3,7 @@
 macro_rules! key {
     () => {
         "id, workspace, project, kind, holder, name, environment, scopes, expires_at, allowlist, rate_limit, \
-         suspended_at, suspended_reason, operator_suspended_at, operator_suspended_reason, revoked_at, \
+         suspended_at, suspended_by, operator_suspended_at, operator_suspended_reason, revoked_at, \
          created_by, created_at"
     };
 }
@@ -19,7 +19,7 @@ statements! {
     // Workspace, project and maker never change.
     UPDATE_KEY =
         "UPDATE {p}keys SET kind = $1, holder = $2, name = $3, environment = $4, scopes = $5, \
-         expires_at = $6, allowlist = $7, rate_limit = $8, suspended_at = $9, suspended_reason = $10, \
+         expires_at = $6, allowlist = $7, rate_limit = $8, suspended_at = $9, suspended_by = $10, \
          operator_suspended_at = $11, operator_suspended_reason = $12, revoked_at = $13 \
          WHERE id = $14 AND workspace = $15 AND project = $16";
 
@@ -46,5 +46,5 @@ statements! {
     FIRST_STEPS =
         "SELECT CASE WHEN EXISTS (SELECT 1 FROM {p}keys WHERE created_by = $1) THEN 1 ELSE 0 END, \
          CASE WHEN EXISTS (SELECT 1 FROM {p}keys AS k JOIN {p}usage AS u ON u.key = k.id \
-         WHERE k.created_by = $1) THEN 1 ELSE 0 END";
+         WHERE k.created_by = $1 AND u.allowed > 0) THEN 1 ELSE 0 END";
 }

@@ -180,7 +180,7 @@ CREATE TABLE {p}keys (
     allowlist TEXT,
     rate_limit TEXT,
     suspended_at INTEGER,
-    suspended_reason TEXT,
+    suspended_by BLOB CHECK (length(suspended_by) = 16),
     operator_suspended_at INTEGER,
     operator_suspended_reason TEXT,
     revoked_at INTEGER,
@@ -188,7 +188,7 @@ CREATE TABLE {p}keys (
     created_at INTEGER NOT NULL,
     FOREIGN KEY (workspace, project) REFERENCES {p}projects (workspace, id) ON DELETE CASCADE,
     CHECK ((operator_suspended_at IS NULL) = (operator_suspended_reason IS NULL)),
-    CHECK ((suspended_at IS NULL) = (suspended_reason IS NULL))
+    CHECK ((suspended_at IS NULL) = (suspended_by IS NULL))
 ) STRICT;
 CREATE INDEX {p}keys_project ON {p}keys (project, id);
 CREATE INDEX {p}keys_workspace ON {p}keys (workspace, project);
