@@ -18,8 +18,11 @@ async fn a_person_signs_up_turns_on_a_second_factor_and_a_program_calls() {
     let early = site.post("/v1/sign-in", None, &credentials).await.ok(200);
     assert_eq!(early.json()["status"], "verify_email_first");
     assert!(early.cookie().is_none());
+    let first = site.world.mailed_token(&ann).await;
     site.post("/v1/sign-up/resend", None, &json!({ "email": "ann@example.com" })).await.ok(202);
     let token = site.world.mailed_token(&ann).await;
+    let body = json!({ "token": first, "password": PASSWORD });
+    site.post("/v1/sign-up/verify", None, &body).await.is(400, "invalid_link");
     let body = json!({ "token": token, "password": PASSWORD });
     let reply = site.post("/v1/sign-up/verify", None, &body).await.ok(201);
     let cookie = reply.cookie().unwrap();
