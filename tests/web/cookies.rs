@@ -162,7 +162,8 @@ async fn get_and_head_on_changing_routes_are_405_without_effect() {
     site.post("/v1/password/forgot", None, &json!({ "email": "ann@example.com" })).await.ok(202);
     let reset = site.world.mailed_token(&person.email).await;
     let (workspace, project) = site.home(&token).await;
-    let read: Vec<_> = dashboard_routes().iter().filter(|r| r.method() == "GET").map(|r| r.path()).collect();
+    let read: Vec<_> =
+        dashboard_routes().iter().filter(|r| r.method() == "GET").map(portcullis::web::Route::path).collect();
     for route in dashboard_routes().iter().filter(|r| r.method() != "GET" && !read.contains(&r.path())) {
         let path = route.path().replace("{workspace}", &workspace).replace("{session}", &workspace);
         let path = format!("{}?token={reset}&project={project}", path.replace("{key}", &workspace));

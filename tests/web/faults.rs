@@ -170,6 +170,10 @@ impl BreachedPasswords for Buggy {
     }
 }
 
+async fn buggy_handler() -> &'static str {
+    panic!("a bug with {INTERNALS}")
+}
+
 /// ASVS-5.0-16.5.4
 #[tokio::test]
 async fn a_panic_is_answered_and_recorded_and_the_next_request_works() {
@@ -198,9 +202,6 @@ async fn a_panic_is_answered_and_recorded_and_the_next_request_works() {
     let endpoints = Endpoints::builder().route("GET", "/v1/models", "models.read");
     let endpoints = endpoints.build(&site.world.catalogue).unwrap();
     let guard = RequireKey::new(Arc::clone(&site.door), endpoints, options());
-    async fn buggy_handler() -> &'static str {
-        panic!("a bug with {INTERNALS}")
-    }
     let api = guard.protect(Router::new().route("/v1/models", get(buggy_handler)));
     let call = request("GET", "/v1/models").header("authorization", format!("Bearer {text}"));
     let reply = send(&api, call.body(Body::empty()).unwrap()).await;

@@ -212,7 +212,7 @@ async fn an_error_does_not_repeat_what_was_sent() {
         r#"{"hunter2":1}"#,
         r#"{"email":"a@b.example","password":{"hunter2":1}}"#,
         r#"{"token":"hunter2","password":"hunter2-hunter2-hunter2"}"#,
-        r#"hunter2"#,
+        "hunter2",
     ] {
         for route in dashboard_routes().iter().filter(|route| route.needs() == Needs::Nothing) {
             let reply = raw(&site, route.path(), None, body).await;
