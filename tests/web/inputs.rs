@@ -92,6 +92,8 @@ async fn values_of_another_type_are_refused() {
     ] {
         site.post("/v1/step-up", Some(&token), &body).await.is(400, "malformed_body");
     }
+    let list = format!(r#"["ann@example.com","{PASSWORD}"]"#);
+    raw(&site, "/v1/sign-in", None, list).await.is(400, "malformed_body");
     let body = json!({ "present": PASSWORD, "next": PASSWORD, "end_other_sessions": "no" });
     site.post("/v1/password/change", Some(&token), &body).await.is(400, "malformed_body");
     let both = json!({ "password": PASSWORD, "totp": "123456", "recovery_code": "AAAA-AAAA-AAAA-AAAA" });
