@@ -122,7 +122,8 @@ impl Bench {
             for (candidate, times) in candidates.iter_mut().zip(&mut times) {
                 let start = self.clock.monotonic();
                 candidate();
-                times.push((self.clock.monotonic() - start).as_nanos() as f64 / self.calls as f64);
+                times
+                    .push(self.clock.monotonic().saturating_sub(start).as_nanos() as f64 / self.calls as f64);
             }
         }
         times.map(|mut times| {
@@ -160,8 +161,9 @@ impl Served {
         }
         let need = Need::scope(catalogue.scope_bit(&scope()).unwrap());
         let builder = ApiDoor::builder(Rows(rows), NoChanges, Arc::clone(&catalogue), format);
-        // Room to spare, since the shards do not fill evenly.
-        let served = Self { door: builder.cache_capacity(keys * 2).build(), catalogue, need, headers };
+        // Room to spare, since the shards of the cache do not fill evenly.
+        let served =
+            Self { door: builder.cache_capacity((keys * 2).max(4_096)).build(), catalogue, need, headers };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         runtime.block_on(async {
             for header in &served.headers {
@@ -258,7 +260,7 @@ impl ChangeStream for NoChanges {
     }
 
     fn trust(&self) -> Duration {
-        Duration::from_secs(86_400)
+        Duration::from_hours(24)
     }
 
     fn local_commits(&self) -> Arc<AtomicU64> {

@@ -10,5 +10,5 @@ mod mail;
 pub use breached::{BreachedPasswords, BreachedUnavailable, NoBreachedPasswords};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use entropy::{Entropy, EntropyExt, EntropyFailed, SystemEntropy};
-pub use events::{EventKind, Outcome, SecurityEvent, SecurityEvents, TracingEvents};
+pub use events::{EVENT_FORMAT, EventKind, Outcome, SecurityEvent, SecurityEvents, TracingEvents};
 pub use mail::{Mail, Mailer, MailerError, Message};

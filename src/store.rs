@@ -18,13 +18,15 @@
 //! 4. **Unique** are: an account's canonical e-mail address, a token digest, a secret's id, a project's name in
 //!    its workspace, an account in a workspace, a session in a workspace (entries).
 //! 5. **Changes.** The writes that can alter a verification say so in their documentation; each appends its
-//!    [`Change`] in the same transaction. After `commit` returned, every `poll` of the [`ChangeStream`] that
+//!    [`Change`](record::Change) in the same transaction. After `commit` returned, every `poll` of the [`ChangeStream`] that
 //!    starts later, in any process, answers it, and [`ChangeStream::local_commits`] has moved.
 //! 6. **Times** are kept to the microsecond.
 //! 7. A read inside a transaction sees the transaction's own writes; a snapshot sees one moment.
 //!
 //! The conformance kit (feature `conformance`) is this list as tests.
 
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod contract;
 mod error;
 mod locked;

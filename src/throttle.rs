@@ -15,6 +15,9 @@ pub const MOST_FAILURES: u32 = 100;
 /// A counter that nobody has touched for this long may be swept.
 pub const FORGET_AFTER: SignedDuration = SignedDuration::from_hours(24 * 90);
 
+/// A moment that no sweep reaches (in the year 9987) and every store keeps.
+const NEVER: Timestamp = Timestamp::constant(253_000_000_000, 0);
+
 /// Names a counter. A digest of what is counted, so that a counter of an unknown address is not an address.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct CounterKey(pub [u8; 32]);
@@ -26,7 +29,7 @@ pub struct Counter {
     pub charged: u32,
     /// Until when tries wait ([`Backoff`]), or when the budget is whole again ([`Budget`]).
     pub until: Option<Timestamp>,
-    /// When it was last charged.
+    /// When it was last charged; the end of time where that turned the factor off.
     pub touched_at: Timestamp,
 }
 
@@ -112,12 +115,22 @@ impl Backoff {
             return Err(Refused::Wait(wait));
         }
         counter.charged += 1;
-        counter.touched_at = now;
+        // A factor that is off stays off until it is bound anew: no sweep forgets it.
+        counter.touched_at = if counter.charged >= self.disable_at { NEVER } else { now };
         counter.until = counter
             .charged
             .checked_sub(self.free)
             .map(|over| now.saturating_add(self.wait_after(over)).unwrap_or(now));
         Ok(())
+    }
+
+    /// Gives one try back that was charged and never evaluated. A wait beyond the free tries stays as it is.
+    pub fn give_back(&self, counter: &mut Counter, now: Timestamp) {
+        counter.charged = counter.charged.saturating_sub(1);
+        counter.touched_at = counter.touched_at.min(now);
+        if counter.charged < self.free {
+            counter.until = None;
+        }
     }
 
     /// Whether the charge just made was the first to cause a wait: the moment to tell the owner.
@@ -130,6 +143,18 @@ impl Backoff {
     #[must_use]
     pub fn free(&self) -> u32 {
         self.free
+    }
+
+    /// How long the first wait is.
+    #[must_use]
+    pub fn first_wait(&self) -> Duration {
+        self.first_wait.unsigned_abs()
+    }
+
+    /// How long a wait becomes at most.
+    #[must_use]
+    pub fn longest_wait(&self) -> Duration {
+        self.longest_wait.unsigned_abs()
     }
 
     /// How many consecutive failures turn the authenticator off.
@@ -175,6 +200,18 @@ impl Budget {
         Ok(())
     }
 
+    /// How many uses fit in at once.
+    #[must_use]
+    pub fn most(&self) -> u32 {
+        self.most
+    }
+
+    /// How long a used-up budget takes to be whole again.
+    #[must_use]
+    pub fn per(&self) -> Duration {
+        self.per.unsigned_abs()
+    }
+
     /// Gives one use back: the try succeeded.
     pub fn refund(&self, counter: &mut Counter) {
         counter.charged = counter.charged.saturating_sub(1);
@@ -201,7 +238,7 @@ mod tests {
     }
 
     fn backoff() -> Backoff {
-        Backoff::new(5, Duration::from_secs(30), Duration::from_secs(900), 100).unwrap()
+        Backoff::new(5, Duration::from_secs(30), Duration::from_mins(15), 100).unwrap()
     }
 
     #[test]
@@ -212,7 +249,23 @@ mod tests {
         }
         assert_eq!(backoff().charge(&mut counter, at(0)), Err(Refused::Wait(Duration::from_secs(30))));
         backoff().charge(&mut counter, at(30)).unwrap();
+        assert_eq!(backoff().charge(&mut counter, at(30)), Err(Refused::Wait(Duration::from_mins(1))));
+    }
+
+    #[test]
+    fn a_try_given_back_is_free_again_and_never_shortens_a_wait() {
+        let mut counter = Counter::fresh(at(0));
+        for _ in 0..5 {
+            backoff().charge(&mut counter, at(0)).unwrap();
+        }
+        backoff().give_back(&mut counter, at(0));
+        backoff().charge(&mut counter, at(0)).unwrap();
+        backoff().charge(&mut counter, at(30)).unwrap();
+        backoff().give_back(&mut counter, at(30));
         assert_eq!(backoff().charge(&mut counter, at(30)), Err(Refused::Wait(Duration::from_secs(60))));
+        let mut untouched = Counter::fresh(at(0));
+        backoff().give_back(&mut untouched, at(0));
+        assert_eq!(untouched, Counter::fresh(at(0)));
     }
 
     /// SP800-63B-4-3.2.2#limit (the rule; the flow is proven in tests/)
@@ -239,11 +292,11 @@ mod tests {
 
     #[test]
     fn a_clock_set_back_leaves_no_debt_longer_than_the_budgets_time() {
-        let budget = Budget::new(1, Duration::from_secs(60)).unwrap();
+        let budget = Budget::new(1, Duration::from_mins(1)).unwrap();
         let mut counter = Counter::fresh(at(0));
         budget.charge(&mut counter, at(1_000_000)).unwrap();
         let Err(Refused::Wait(wait)) = budget.charge(&mut counter, at(0)) else { panic!("charged") };
-        assert!(wait <= Duration::from_secs(60));
+        assert!(wait <= Duration::from_mins(1));
     }
 
     #[test]

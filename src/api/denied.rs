@@ -205,7 +205,8 @@ impl Denied {
         }
     }
 
-    /// The exact reason, for the operator alone.
+    /// The exact reason, for the operator alone. The security event of the refusal carries it, too, and tells
+    /// [`Reason::OtherScheme`] from [`Reason::NoCredentials`].
     #[must_use]
     pub fn reason(&self) -> Reason {
         match self {

@@ -73,10 +73,10 @@ impl Lease {
                 self.retry_at.store(retry_at, Ordering::Release);
                 match failed {
                     Ok(Err(error)) => {
-                        tracing::warn!(target: "portcullis::api", %error, "the change stream failed")
+                        tracing::warn!(target: "portcullis::api", %error, "the change stream failed");
                     }
                     _ => {
-                        tracing::warn!(target: "portcullis::api", "the change stream did not answer in time")
+                        tracing::warn!(target: "portcullis::api", "the change stream did not answer in time");
                     }
                 }
                 return false;

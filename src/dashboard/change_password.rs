@@ -46,7 +46,12 @@ impl Dashboard {
         let inner = &self.inner;
         let (compared, charges) = inner.prove_password(session, present).await?;
         let context = [compared.email.as_written(), inner.config.service.as_str()];
-        inner.check_new_password(&next, &context, &session.source).await?;
+        let judged = inner.check_new_password(&next, &context, &session.source).await;
+        if judged.is_err() {
+            // The present password was right: a refused new one is no failed try.
+            inner.give_back(&charges).await?;
+        }
+        judged?;
         let hash = inner.hash(next).await?;
         inner
             .within(async |mut tx| {

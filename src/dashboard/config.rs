@@ -22,9 +22,9 @@ use crate::store::{ChangeStream, Store};
 use crate::throttle::{Backoff, BadThrottle, Budget, Counter};
 use crate::totp::Window;
 
-const MINUTE: Duration = Duration::from_secs(60);
-const HOUR: Duration = Duration::from_secs(60 * 60);
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+const MINUTE: Duration = Duration::from_mins(1);
+const HOUR: Duration = Duration::from_hours(1);
+const DAY: Duration = Duration::from_hours(24);
 
 /// The setting cannot be.
 #[derive(Debug, thiserror::Error)]
@@ -150,8 +150,8 @@ pub struct Throttles {
     /// Failed sign-ins in this process from anywhere: 3,000 a minute. Against guessing one password on many
     /// accounts from many addresses; signed-in people and reset links are not touched by it.
     pub everywhere: Budget,
-    /// Mails caused by strangers to one address: 5 an hour. An attacker can use them up; the mails that were sent
-    /// work.
+    /// Mails caused by strangers to one address: 5 an hour, reset links counted apart. An
+    /// attacker who uses up the reset links has sent the owner the very links that the owner would ask for.
     pub mail_to_address: Budget,
     /// Mails caused by one IPv4 address or IPv6 /64: 30 an hour.
     pub mail_from_source: Budget,

@@ -43,6 +43,14 @@ pub(super) struct Inner {
     pub(super) mail_waits: Notify,
 }
 
+impl super::Dashboard {
+    /// How many password hashes were computed so far, for metrics and tests.
+    #[must_use]
+    pub fn hashes_computed(&self) -> u64 {
+        self.inner.hashing.computed()
+    }
+}
+
 impl Inner {
     pub(super) fn now(&self) -> Timestamp {
         self.clock.now()
@@ -131,6 +139,7 @@ impl Inner {
         SecurityEvent::new(self.now(), kind, outcome, source)
     }
 
+    #[allow(clippy::needless_pass_by_value, reason = "an event is made where it is told")]
     pub(super) fn tell(&self, event: SecurityEvent) {
         self.events.record(&event);
     }

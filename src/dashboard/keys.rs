@@ -25,7 +25,7 @@ use crate::store::{Locked, Snapshot, Transaction};
 pub use view::{KeyPage, KeyView, SecretView};
 
 /// The longest overlap of a rotation.
-pub const MAX_OVERLAP: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+pub const MAX_OVERLAP: Duration = Duration::from_hours(7 * 24);
 
 /// A key to be made.
 #[derive(Clone, Debug)]
@@ -124,7 +124,10 @@ impl Inner {
         let end = match expiry {
             Expiry::Never => return Ok(None),
             Expiry::Default => now.saturating_add(self.config.key_lifetime).unwrap_or(now),
-            Expiry::At(end) => Timestamp::from_microsecond(end.as_microsecond()).unwrap_or(end),
+            // A fraction of the very last second there is would not read back from a store.
+            Expiry::At(end) => Timestamp::from_microsecond(end.as_microsecond())
+                .or_else(|_| Timestamp::from_second(end.as_second()))
+                .unwrap_or(end),
         };
         if end > now { Ok(Some(end)) } else { Err(KeyError::ExpiryNotInFuture) }
     }
@@ -137,7 +140,7 @@ impl Inner {
         ceiling: Option<&BTreeSet<Scope>>,
     ) -> Result<(), KeyError> {
         let wanted = self.catalogue.scopes(scopes);
-        if let Some(unknown) = wanted.unknown.iter().next() {
+        if let Some(unknown) = wanted.unknown.first() {
             return Err(KeyError::UnknownScope(unknown.clone()));
         }
         let mut may = rights.scopes;
@@ -158,6 +161,17 @@ impl Inner {
         Ok(workspace.ok_or(WorkspaceError::NotFound)?)
     }
 
+    /// A key of the member's workspace: another workspace's is as good as none.
+    async fn key_of(
+        &self,
+        snapshot: &mut dyn Snapshot,
+        member: &Member,
+        id: KeyId,
+    ) -> Result<Key, WorkspaceError> {
+        let key = snapshot.key(id).await?.filter(|key| key.workspace == member.workspace);
+        key.ok_or(WorkspaceError::NotFound)
+    }
+
     /// A key that the member may see, with the member's rights in its project.
     async fn visible(
         &self,
@@ -165,8 +179,7 @@ impl Inner {
         member: &Member,
         id: KeyId,
     ) -> Result<(Key, Rights), KeyError> {
-        let key = snapshot.key(id).await?.filter(|key| key.workspace == member.workspace);
-        let key = key.ok_or(WorkspaceError::NotFound)?;
+        let key = self.key_of(snapshot, member, id).await?;
         let rights = self.require(snapshot, member, Permission::KEYS_READ, key.project).await?;
         Ok((key, rights))
     }

@@ -10,7 +10,7 @@ use crate::id::{AccountId, KeyId, ProjectId, WorkspaceId};
 use crate::ports::{EventKind, Message, Outcome};
 use crate::source::Source;
 use crate::store::Transaction;
-use crate::store::record::{AccountStatus, Action, Actor, Suspension, Target};
+use crate::store::record::{AccountStatus, Action, Actor, Suspension, Target, TokenKind};
 
 /// The longest reason, in bytes.
 const MOST_REASON: usize = 500;
@@ -116,9 +116,12 @@ impl Operator {
                 account.password.as_mut().ok_or(OperatorError::NotFound)?.compromised = true;
                 tx.update_account(&account).await?;
                 let target = Target::Account(id);
-                Ok(self.audit(&mut *tx, None, Action::PasswordCompromised, target, Some(reason)).await?)
+                self.audit(&mut *tx, None, Action::PasswordCompromised, target, Some(reason)).await?;
+                Ok::<_, OperatorError>(())
             })
-            .await
+            .await?;
+        self.acted(Target::Account(id));
+        Ok(())
     }
 
     async fn set_account(&self, id: AccountId, reason: Option<&str>) -> Result<Committed, OperatorError> {
@@ -139,6 +142,11 @@ impl Operator {
                 tx.update_account(&account).await?;
                 if reason.is_some() {
                     tx.delete_sessions_of(&account, None).await?;
+                    // What was pending does not outlast the suspension either.
+                    for kind in [TokenKind::SignIn, TokenKind::Reset, TokenKind::ChangeEmail] {
+                        tx.delete_tokens_of(&account, kind).await?;
+                    }
+                    tx.delete_totp_enrolment(&account).await?;
                 }
                 inner.owe_mail(&mut *tx, now, &account.email, message).await?;
                 self.audit(&mut *tx, None, action, Target::Account(id), reason).await?;
@@ -211,6 +219,11 @@ impl Operator {
     }
 
     fn done(&self, target: Target) -> Committed {
+        self.acted(target);
+        self.inner().committed()
+    }
+
+    fn acted(&self, target: Target) {
         let event = self.inner().event(EventKind::OperatorActed, Outcome::Succeeded, &Source::unknown());
         self.inner().tell(match target {
             Target::Account(id) => event.account(id),
@@ -219,7 +232,6 @@ impl Operator {
             Target::Key(id) => event.key(id),
             Target::Session(_) => event,
         });
-        self.inner().committed()
     }
 
     async fn audit(

@@ -23,7 +23,7 @@ impl Dashboard {
     /// [`ResetError::Throttled`], the same for known and unknown addresses.
     pub async fn forgot_password(&self, email: &EmailAddress, source: &Source) -> Result<(), ResetError> {
         let inner = &self.inner;
-        let charges = Charges::mail(&inner.config.throttles, email, source);
+        let charges = Charges::reset_mail(&inner.config.throttles, email, source);
         inner.charge::<ResetError>(&charges, source).await?;
         inner
             .within(async |mut tx| {

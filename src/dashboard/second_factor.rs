@@ -269,7 +269,7 @@ impl Inner {
         let codes = RecoveryCodes::from_random(&random);
         random.zeroize();
         let mut rows = Vec::with_capacity(CODES);
-        for code in codes.iter() {
+        for code in &codes {
             let hash = self.hash(code.secret()).await?;
             rows.push(RecoveryCodeRow {
                 id: self.entropy.id(now)?,

@@ -209,9 +209,12 @@ impl Inner {
     ) -> Result<SignedIn, Fault> {
         let now = self.now();
         let limits = self.config.sessions;
+        // What is over takes no place of a session that lives.
+        let (over, live): (Vec<_>, Vec<_>) =
+            tx.sessions_of(account.id).await?.into_iter().partition(|session| is_over(session, now));
         let keep = usize::try_from(limits.most).unwrap_or(usize::MAX).saturating_sub(1);
-        for oldest in tx.sessions_of(account.id).await?.into_iter().skip(keep) {
-            tx.delete_session(account.id, oldest.id).await?;
+        for ended in over.into_iter().chain(live.into_iter().skip(keep)) {
+            tx.delete_session(account.id, ended.id).await?;
         }
         let token: SessionToken = self.entropy.token()?;
         let ends_at = now.saturating_add(limits.absolute).unwrap_or(now);

@@ -9,11 +9,12 @@ use super::inner::Inner;
 use super::sessions::SessionView;
 use super::throttling::{Charged, Charges};
 use crate::email::EmailAddress;
+use crate::error::Coded;
 use crate::id::AccountId;
 use crate::password::PasswordHash;
 use crate::ports::{EntropyExt, EventKind, Message, Outcome};
 use crate::recovery::TypedRecoveryCode;
-use crate::secret::{SessionToken, SignInToken};
+use crate::secret::{SessionToken, SignInToken, TokenDigest};
 use crate::source::Source;
 use crate::store::record::{
     Account, Action, Actor, AssertedBy, Assurance, Factor, OneTimeToken, RecoveryCodeRow, SignUp, Target,
@@ -117,27 +118,12 @@ impl Dashboard {
         let inner = &self.inner;
         inner.charge_everywhere(source)?;
         let gate = inner.gate.pass(email).await;
-        let (charges, charged, known) = inner.charge_password(email, source).await?;
+        let tried = inner.charge_password(email, source).await;
         drop(gate);
-
-        let hash = known.hash();
-        let verified = inner.verify(password.clone(), hash.cloned()).await?;
-        if !verified.matches {
-            let event =
-                inner.event(EventKind::SignInPassword, Outcome::Refused, source).code("invalid_credentials");
-            inner.tell(if let Known::Account(account) = &known { event.account(account.id) } else { event });
-            return Err(SignInError::InvalidCredentials);
-        }
-        inner.refund_everywhere();
-        let Known::Account(account) = known else {
-            inner.tell(
-                inner.event(EventKind::SignInPassword, Outcome::Refused, source).code("verify_email_first"),
-            );
-            return Ok(SignIn::VerifyEmailFirst);
-        };
-        let rehashed = if verified.outdated { inner.hash(password).await.ok() } else { None };
-        let answer = inner.password_shown(&account, rehashed, &charges, source).await;
-        inner.tell_of_password(&answer, &account, charged, source);
+        // A try that is not evaluated is no failed sign-in, or one source could use up everybody's budget.
+        let (charges, tried, known) = tried.inspect_err(|_| inner.refund_everywhere())?;
+        let answer = inner.try_password(password, &known, tried, &charges, source).await;
+        inner.tell_of_password(&answer, known.account.as_ref(), tried, source);
         answer
     }
 
@@ -155,15 +141,30 @@ impl Dashboard {
         let inner = &self.inner;
         let digest = pending.digest();
         let found = inner.read().await?.token(TokenKind::SignIn, &digest).await?;
-        let found =
-            found.filter(|found| found.expires_at > inner.now()).ok_or(SignInError::PendingSignInOver)?;
-        let account = found.account;
+        let Some(found) = found.filter(|found| found.expires_at > inner.now()) else {
+            let event = inner.event(EventKind::SignInSecondFactor, Outcome::Refused, source);
+            inner.tell(event.code(SignInError::PendingSignInOver.code()));
+            return Err(SignInError::PendingSignInOver);
+        };
+        let answer = self.second_factor_of(found.account, &digest, shown, source).await;
+        inner.tell_of_second_factor(&answer, found.account, source);
+        answer
+    }
+
+    async fn second_factor_of(
+        &self,
+        account: AccountId,
+        digest: &TokenDigest,
+        shown: SecondFactor,
+        source: &Source,
+    ) -> Result<SignedIn, SignInError> {
+        let inner = &self.inner;
         let (charges, shown) = inner.try_second_factor::<SignInError>(account, shown, source).await?;
         let answer = inner
             .within(async |mut tx| {
                 let now = inner.now();
                 let mut locked = tx.lock_account(account).await?.ok_or(SignInError::PendingSignInOver)?;
-                let taken = tx.take_token(TokenKind::SignIn, &digest).await?;
+                let taken = tx.take_token(TokenKind::SignIn, digest).await?;
                 let taken =
                     taken.filter(|token| token.expires_at > now).ok_or(SignInError::PendingSignInOver)?;
                 if !locked.is_active() {
@@ -177,26 +178,14 @@ impl Dashboard {
             })
             .await;
         inner.mail_waits.notify_one();
-        inner.tell_of_second_factor(&answer, account, source);
         answer
     }
 }
 
-/// What an address stands for.
-enum Known {
-    Account(Box<Account>),
-    SignUp(Box<SignUp>),
-    Nothing,
-}
-
-impl Known {
-    fn hash(&self) -> Option<&PasswordHash> {
-        match self {
-            Self::Account(account) => account.password.as_ref().map(|password| &password.hash),
-            Self::SignUp(sign_up) => Some(&sign_up.password),
-            Self::Nothing => None,
-        }
-    }
+/// What an address stands for. A sign-up can wait beside an account: see [`Dashboard::sign_up`].
+struct Known {
+    account: Option<Account>,
+    sign_up: Option<SignUp>,
 }
 
 /// A second factor that was shown and charged, ready to be used.
@@ -219,33 +208,63 @@ impl Inner {
         let answer = self
             .within(async |mut tx| {
                 let now = self.now();
-                let charged = match charges.charge(&mut *tx, now).await? {
-                    Ok(charged) => charged,
+                let tried = match charges.charge(&mut *tx, now).await? {
+                    Ok(tried) => tried,
                     // Answered, so that what was charged is committed.
                     Err(refused) => return Ok::<_, SignInError>(Err(refused)),
                 };
-                let known = match tx.account_by_email(email).await? {
-                    Some(account) => Known::Account(Box::new(account)),
-                    None => {
-                        match tx.latest_sign_up(email).await?.filter(|pending| pending.expires_at > now) {
-                            Some(pending) => Known::SignUp(Box::new(pending)),
-                            None => Known::Nothing,
-                        }
-                    }
-                };
-                if let (Known::Account(account), true) = (&known, charged.just_locked) {
-                    self.owe_mail(&mut *tx, now, &account.email, Message::PasswordLocked).await?;
-                }
-                Ok(Ok((charged, known)))
+                let account = tx.account_by_email(email).await?;
+                let sign_up = tx.latest_sign_up(email).await?.filter(|pending| pending.expires_at > now);
+                Ok(Ok((tried, Known { account, sign_up })))
             })
             .await?;
         match answer {
-            Ok((charged, known)) => Ok((charges, charged, known)),
+            Ok((tried, known)) => Ok((charges, tried, known)),
             Err(refused) => {
                 self.throttled(&refused, source);
                 Err(refused.into())
             }
         }
+    }
+
+    /// Compares a charged password with what the address stands for: one hash, and one more while a sign-up waits,
+    /// whether or not there is an account.
+    async fn try_password(
+        &self,
+        password: SecretString,
+        known: &Known,
+        tried: Charged,
+        charges: &Charges,
+        source: &Source,
+    ) -> Result<SignIn, SignInError> {
+        let present = known.account.as_ref().and_then(|account| account.password.as_ref());
+        let verified = self.verify(password.clone(), present.map(|password| password.hash.clone())).await;
+        if verified.is_err() {
+            self.refund_everywhere();
+            self.give_back(charges).await?;
+        }
+        let verified = verified?;
+        if let Some(account) = known.account.as_ref().filter(|_| verified.matches) {
+            self.refund_everywhere();
+            let rehashed = if verified.outdated { self.hash(password).await.ok() } else { None };
+            return self.password_shown(account, rehashed, charges, source).await;
+        }
+        if let Some(sign_up) = &known.sign_up
+            && self.verify(password, Some(sign_up.password.clone())).await?.matches
+        {
+            self.refund_everywhere();
+            return Ok(SignIn::VerifyEmailFirst);
+        }
+        if let (Some(account), true) = (&known.account, tried.just_locked) {
+            self.within(async |mut tx| {
+                let now = self.now();
+                self.owe_mail(&mut *tx, now, &account.email, Message::PasswordLocked).await?;
+                Ok::<_, SignInError>(())
+            })
+            .await?;
+            self.mail_waits.notify_one();
+        }
+        Err(SignInError::InvalidCredentials)
     }
 
     /// What follows a right password, decided on the account as it is under its lock.
@@ -274,7 +293,11 @@ impl Inner {
                     tx.update_account(&locked).await?;
                 }
                 if locked.password.as_ref().is_some_and(|password| password.compromised) {
-                    self.mail_reset_link(&mut *tx, &locked).await?;
+                    // Within the budget, so that whoever has the password cannot flood its owner.
+                    let mail = Charges::reset_mail_to(&self.config.throttles, &locked.email);
+                    if mail.charge(&mut *tx, now).await?.is_ok() {
+                        self.mail_reset_link(&mut *tx, &locked).await?;
+                    }
                     return Ok(Ok(SignIn::PasswordChangeNeeded));
                 }
                 let assurance = Assurance::none().with(Factor::Password, AssertedBy::Local, now);
@@ -339,11 +362,11 @@ impl Inner {
         let answer = self
             .within(async |mut tx| {
                 let now = self.now();
-                let charged = match charges.charge(&mut *tx, now).await? {
-                    Ok(charged) => charged,
+                let tried = match charges.charge(&mut *tx, now).await? {
+                    Ok(tried) => tried,
                     Err(refused) => return Ok::<_, E>(Err(refused)),
                 };
-                if charged.just_locked {
+                if tried.just_locked {
                     self.second_factor_locked(&mut *tx, account, now, source).await?;
                 }
                 match locator {
@@ -360,7 +383,12 @@ impl Inner {
         let shown = match shown {
             SecondFactor::Totp(code) => Shown::Totp(code),
             SecondFactor::Recovery(typed) => {
-                let verified = self.verify(typed.secret(), row.as_ref().map(|row| row.hash.clone())).await?;
+                let hash = row.as_ref().map(|row| row.hash.clone());
+                let verified = self.verify(typed.secret(), hash).await;
+                if verified.is_err() {
+                    self.give_back(&charges).await.map_err(super::error::Fault::Store)?;
+                }
+                let verified = verified?;
                 row.filter(|_| verified.matches).map_or(Shown::Wrong, Shown::Recovery)
             }
         };
@@ -426,8 +454,8 @@ impl Inner {
     fn tell_of_password(
         &self,
         answer: &Result<SignIn, SignInError>,
-        account: &Account,
-        charged: Charged,
+        account: Option<&Account>,
+        tried: Charged,
         source: &Source,
     ) {
         let (outcome, code) = match answer {
@@ -435,12 +463,17 @@ impl Inner {
             Ok(SignIn::SecondFactorNeeded(_)) => (Outcome::Succeeded, "second_factor_needed"),
             Ok(SignIn::PasswordChangeNeeded) => (Outcome::Refused, "password_change_needed"),
             Ok(SignIn::VerifyEmailFirst) => (Outcome::Refused, "verify_email_first"),
-            Err(SignInError::Suspended) => (Outcome::Refused, "account_suspended"),
+            Err(error @ (SignInError::Suspended | SignInError::InvalidCredentials)) => {
+                (Outcome::Refused, error.code())
+            }
+            Err(error @ SignInError::Busy) => (Outcome::Failed, error.code()),
+            // Told where it happened.
             Err(_) => return,
         };
-        self.tell(self.event(EventKind::SignInPassword, outcome, source).code(code).account(account.id));
-        if outcome == Outcome::Succeeded {
-            if charged.failures >= self.config.throttles.password.free() {
+        let event = self.event(EventKind::SignInPassword, outcome, source).code(code);
+        self.tell(if let Some(account) = account { event.account(account.id) } else { event });
+        if let (Some(account), Outcome::Succeeded) = (account, outcome) {
+            if tried.failures >= self.config.throttles.password.free() {
                 self.tell(self.event(EventKind::SuccessAfterFailures, outcome, source).account(account.id));
             }
             if account.signed_in_at.is_some_and(|at| self.now().duration_since(at) > LONG_INACTIVE) {
@@ -463,6 +496,13 @@ impl Inner {
                 let event = self.event(EventKind::SecondFactorFailedAfterFirst, Outcome::Refused, source);
                 self.tell(event.account(account));
             }
+            Err(error @ (SignInError::PendingSignInOver | SignInError::Suspended)) => {
+                self.tell(self.event(kind, Outcome::Refused, source).code(error.code()).account(account));
+            }
+            Err(error @ SignInError::Busy) => {
+                self.tell(self.event(kind, Outcome::Failed, source).code(error.code()).account(account));
+            }
+            // Told where it happened.
             Err(_) => {}
         }
     }

@@ -15,6 +15,7 @@ use super::sign_in::SignedIn;
 use super::throttling::Charges;
 use crate::access::Role;
 use crate::email::EmailAddress;
+use crate::error::Coded;
 use crate::ports::{EntropyExt, EventKind, Message, Outcome};
 use crate::secret::VerifyEmailToken;
 use crate::source::Source;
@@ -42,19 +43,41 @@ impl Dashboard {
         password: SecretString,
         source: &Source,
     ) -> Result<(), SignUpError> {
+        let answer = self.signed_up(email, password, source).await;
+        let inner = &self.inner;
+        let event = |outcome, code| inner.event(EventKind::SignUp, outcome, source).code(code);
+        match &answer {
+            Ok(known) => {
+                let code = if *known { "address_known" } else { "address_new" };
+                inner.tell(event(Outcome::Succeeded, code));
+            }
+            Err(error @ SignUpError::WeakPassword(_)) => inner.tell(event(Outcome::Refused, error.code())),
+            Err(error @ SignUpError::Busy) => inner.tell(event(Outcome::Failed, error.code())),
+            // Told where it happened.
+            Err(_) => {}
+        }
+        answer.map(|_| ())
+    }
+
+    /// Answers whether the address is known, for the operator alone.
+    async fn signed_up(
+        &self,
+        email: &EmailAddress,
+        password: SecretString,
+        source: &Source,
+    ) -> Result<bool, SignUpError> {
         let inner = &self.inner;
         let context = [email.as_written(), inner.config.service.as_str()];
-        inner.check_new_password(&password, &context, source).await?;
+        // What costs nothing first: a password that is too short uses up no mail.
+        inner.config.passwords.check(&password, &context)?;
         let charges = Charges::mail(&inner.config.throttles, email, source);
         inner.charge::<SignUpError>(&charges, source).await?;
+        inner.check_new_password(&password, &context, source).await?;
         let hash = inner.hash(password).await?;
         let known = inner
             .within(async |mut tx| {
                 let now = inner.now();
-                if tx.account_by_email(email).await?.is_some() {
-                    inner.owe_mail(&mut *tx, now, email, Message::AlreadyRegistered).await?;
-                    return Ok::<_, SignUpError>(true);
-                }
+                let known = tx.account_by_email(email).await?;
                 let sign_up = SignUp {
                     id: inner.entropy.id(now)?,
                     email: email.clone(),
@@ -63,16 +86,21 @@ impl Dashboard {
                     token: VerifyEmailToken::from_random(inner.entropy.bytes()?).digest(),
                     failures: 0,
                     created_at: now,
-                    expires_at: now,
+                    expires_at: now.saturating_add(inner.config.verify_link).unwrap_or(now),
                 };
-                inner.mail_link(&mut *tx, sign_up).await?;
-                Ok(false)
+                let Some(account) = known else {
+                    inner.mail_link(&mut *tx, sign_up).await?;
+                    return Ok::<_, SignUpError>(false);
+                };
+                // Kept, with a link that nobody gets: whoever signs up and then signs in is told to verify the
+                // address first, whether or not it has an account.
+                tx.insert_sign_up(&sign_up).await?;
+                inner.owe_mail(&mut *tx, now, &account.email, Message::AlreadyRegistered).await?;
+                Ok(true)
             })
             .await?;
         inner.mail_waits.notify_one();
-        let code = if known { "address_known" } else { "address_new" };
-        inner.tell(inner.event(EventKind::SignUp, Outcome::Succeeded, source).code(code));
-        Ok(())
+        Ok(known)
     }
 
     /// Mails a fresh link for the latest pending sign-up of an address, in place of its earlier one. The answer
@@ -91,6 +119,9 @@ impl Dashboard {
         inner
             .within(async |mut tx| {
                 let now = inner.now();
+                if tx.account_by_email(email).await?.is_some() {
+                    return Ok(());
+                }
                 if let Some(pending) = tx.latest_sign_up(email).await?
                     && pending.expires_at > now
                     && tx.delete_sign_up(pending.id).await?
@@ -123,8 +154,11 @@ impl Dashboard {
                 let event = inner.event(EventKind::VerifyEmail, Outcome::Succeeded, source);
                 inner.tell(event.account(signed_in.session().account));
             }
-            Err(SignUpError::InvalidLink | SignUpError::WrongPassword) => {
-                inner.tell(inner.event(EventKind::VerifyEmail, Outcome::Refused, source));
+            Err(error @ (SignUpError::InvalidLink | SignUpError::WrongPassword)) => {
+                inner.tell(inner.event(EventKind::VerifyEmail, Outcome::Refused, source).code(error.code()));
+            }
+            Err(error @ SignUpError::Busy) => {
+                inner.tell(inner.event(EventKind::VerifyEmail, Outcome::Failed, source).code(error.code()));
             }
             Err(_) => {}
         }
@@ -206,7 +240,8 @@ impl Inner {
         if !tx.insert_account(&account).await? {
             return Err(SignUpError::InvalidLink);
         }
-        tx.delete_sign_ups_of(&account.email).await?;
+        // Other sign-ups of the address stay until they expire: they can become no second account, and whoever
+        // made them learns nothing from their end.
         let mut account = tx.lock_account(account.id).await?.ok_or(Fault::Internal("account"))?;
         let actor = Actor::Account(account.id);
         tx.append_audit(&self.audit(

@@ -8,7 +8,7 @@ use super::inner::Inner;
 use super::sessions::{Session, view};
 use super::sign_in::{SecondFactor, SignedIn};
 use super::throttling::Charges;
-use crate::ports::{EntropyExt, EventKind, Outcome};
+use crate::ports::{EntropyExt, EventKind, Message, Outcome};
 use crate::secret::SessionToken;
 use crate::store::record::{self, Account, Action, AssertedBy, Factor, Target};
 use crate::store::{Locked, Transaction};
@@ -100,7 +100,17 @@ impl Inner {
         let account = snapshot.account(session.account).await?.ok_or(AccountError::NotSignedIn)?;
         drop(snapshot);
         let charges = Charges::password(&self.config.throttles, &account.email, &session.source);
-        self.charge::<AccountError>(&charges, &session.source).await?;
+        let charged = self.charge::<AccountError>(&charges, &session.source).await?;
+        if charged.just_locked {
+            // As at sign-in: whoever guesses from within a stolen session is told of as well.
+            let owed: Result<(), AccountError> = self
+                .within(async |mut tx| {
+                    Ok(self.owe_mail(&mut *tx, self.now(), &account.email, Message::PasswordLocked).await?)
+                })
+                .await;
+            owed?;
+            self.mail_waits.notify_one();
+        }
         let hash = account.password.as_ref().map(|password| password.hash.clone());
         if self.verify(password, hash).await?.matches {
             Ok((account, charges))

@@ -55,8 +55,24 @@ impl Charges {
 
     /// A mail to an address, caused by whoever asks.
     pub(super) fn mail(throttles: &Throttles, email: &EmailAddress, source: &Source) -> Self {
+        Self::mail_of("mail-to", throttles, email, source)
+    }
+
+    /// A reset link to an address. It has a budget of its own: nobody uses up an owner's reset links by signing up
+    /// with their address or changing to it.
+    pub(super) fn reset_mail(throttles: &Throttles, email: &EmailAddress, source: &Source) -> Self {
+        Self::mail_of("reset-mail-to", throttles, email, source)
+    }
+
+    /// A reset link to an address that its own password causes, from wherever.
+    pub(super) fn reset_mail_to(throttles: &Throttles, email: &EmailAddress) -> Self {
+        let key = CounterKey::of("reset-mail-to", email.canonical().as_bytes());
+        Self { budgets: vec![(key, throttles.mail_to_address)], backoff: None }
+    }
+
+    fn mail_of(kind: &str, throttles: &Throttles, email: &EmailAddress, source: &Source) -> Self {
         let mut budgets = from(source, "mail", throttles.mail_from_source, throttles.mail_from_site);
-        budgets.push((CounterKey::of("mail-to", email.canonical().as_bytes()), throttles.mail_to_address));
+        budgets.push((CounterKey::of(kind, email.canonical().as_bytes()), throttles.mail_to_address));
         Self { budgets, backoff: None }
     }
 
@@ -106,6 +122,21 @@ impl Charges {
         Ok(())
     }
 
+    /// Gives back a try that was never evaluated; earlier failures stay counted.
+    pub(super) async fn give_back(&self, tx: &mut dyn Transaction, now: Timestamp) -> Result<(), StoreError> {
+        let mut locked = self.lock(tx, now).await?;
+        for (key, budget) in &self.budgets {
+            budget.refund(counter(&mut locked, *key)?);
+        }
+        if let Some((key, backoff)) = &self.backoff {
+            backoff.give_back(counter(&mut locked, *key)?, now);
+        }
+        for (key, counter) in &locked {
+            tx.put_counter(*key, counter).await?;
+        }
+        Ok(())
+    }
+
     async fn lock(
         &self,
         tx: &mut dyn Transaction,
@@ -135,6 +166,12 @@ impl Inner {
             self.throttled(&refused, source);
             E::from(refused)
         })
+    }
+
+    /// Gives back, in a transaction of its own, a try that was never evaluated.
+    pub(super) async fn give_back(&self, charges: &Charges) -> Result<(), StoreError> {
+        let now = self.now();
+        self.within(async |mut tx| charges.give_back(&mut *tx, now).await).await
     }
 
     /// Charges one failed sign-in to the whole process.

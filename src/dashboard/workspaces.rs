@@ -149,6 +149,8 @@ impl Dashboard {
     pub async fn projects(&self, member: &Member) -> Result<Vec<ProjectView>, WorkspaceError> {
         let inner = &self.inner;
         let mut snapshot = inner.read().await?;
+        // Asked before there is a project to ask about: a workspace may have none.
+        inner.standing(&mut *snapshot, member, None).await?;
         let mut seen = Vec::new();
         for project in snapshot.projects(member.workspace).await? {
             let (standing, book) = inner.standing(&mut *snapshot, member, Some(project.id)).await?;

@@ -8,7 +8,7 @@ use crate::id::{AccountId, KeyId, ProjectId, WorkspaceId};
 use crate::source::Source;
 
 /// The version of the event format; a field is only ever added within one version.
-pub const FORMAT: u8 = 1;
+pub const EVENT_FORMAT: u8 = 1;
 
 /// Takes security events. Called inline: hand slow work to a queue of your own and drop what it cannot hold.
 pub trait SecurityEvents: Send + Sync + 'static {
@@ -28,7 +28,7 @@ pub enum Outcome {
     Failed,
 }
 
-/// What happened. [`EventKind::name`] is stable.
+/// What happened. The serialized names are stable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -118,7 +118,7 @@ impl SecurityEvent {
     #[must_use]
     pub fn new(at: Timestamp, kind: EventKind, outcome: Outcome, source: &Source) -> Self {
         Self {
-            format: FORMAT,
+            format: EVENT_FORMAT,
             at,
             kind,
             outcome,

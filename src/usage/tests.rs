@@ -132,7 +132,7 @@ async fn more_keys_than_the_capacity_take_no_more_room() {
 async fn shutting_down_writes_what_is_left() {
     let sink = Sink::default();
     let recorder = Arc::new(UsageRecorder::new(sink.clone(), 8));
-    let task = recorder.start(core::time::Duration::from_secs(3_600));
+    let task = recorder.start(core::time::Duration::from_hours(1));
     use_key(&recorder, 1, "a", true, 0);
     task.shutdown().await.unwrap();
     assert_eq!((sink.totals(), recorder.pending()), ((1, 0), 0));

@@ -54,8 +54,11 @@ impl Inner {
     ) -> Result<Committed, KeyError> {
         self.within(async |mut tx| {
             let workspace = self.locked(&mut *tx, member).await?;
-            let (mut key, _) = self.visible(&mut *tx, member, id).await?;
-            if owner(&key) != Some(member.account()) {
+            let mut key = self.key_of(&mut *tx, member, id).await?;
+            if owner(&key) == Some(member.account()) {
+                // Who was demoted can still stop their own key.
+                self.require(&mut *tx, member, Permission::PROJECT_READ, key.project).await?;
+            } else {
                 self.require(&mut *tx, member, Permission::KEYS_MANAGE, key.project).await?;
             }
             if key.revoked_at.is_some() && action != Action::KeyRevoked {
@@ -64,12 +67,6 @@ impl Inner {
             change(&mut key);
             if !tx.update_key(&workspace, &key).await? {
                 return Err(WorkspaceError::NotFound.into());
-            }
-            if action == Action::KeyRevoked {
-                // The digests go, so that no later mistake can bring a secret back to life.
-                for secret in tx.secrets_of(key.id).await? {
-                    tx.delete_secret(&workspace, secret.id).await?;
-                }
             }
             Ok(self.audit_member(&mut *tx, member, action, Target::Key(id), json!({ "state": code })).await?)
         })

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::access::Scope;
-use crate::dashboard::error::{Fault, KeyError};
+use crate::dashboard::error::KeyError;
 use crate::dashboard::inner::Inner;
 use crate::id::{AccountId, KeyId, ProjectId};
 use crate::key::{Allowlist, KeyName, RateLimit, SecretId};
@@ -56,7 +56,8 @@ pub struct KeyView {
     pub created_by: AccountId,
     /// When.
     pub created_at: Timestamp,
-    /// Its secrets: none once revoked, two while a rotation overlaps.
+    /// Its secrets: one, or two while a rotation overlaps. Those of a revoked key are kept, so that the log can say
+    /// what was shown.
     pub secrets: Vec<SecretView>,
     /// Requests allowed, as far as nodes have flushed.
     pub requests: u64,
@@ -83,15 +84,14 @@ pub struct SecretView {
 impl Inner {
     pub(super) async fn view(&self, snapshot: &mut dyn Snapshot, key: Key) -> Result<KeyView, KeyError> {
         let usage = snapshot.usage_of(key.id).await?;
-        let environment =
-            self.format.environment(&key.environment).map_err(|_| Fault::Internal("environment"))?;
+        // A key of an environment that the service has given up can still be seen, and so revoked.
+        let environment = self.format.environment(&key.environment).ok();
         let mut secrets = Vec::new();
         for secret in snapshot.secrets_of(key.id).await? {
-            let hint =
-                self.format.hint(&environment, secret.id).map_err(|_| Fault::Internal("environment"))?;
+            let hint = environment.as_ref().and_then(|known| self.format.hint(known, secret.id).ok());
             secrets.push(SecretView {
                 id: secret.id,
-                hint: hint.to_string(),
+                hint: hint.map_or_else(|| format!("{}…", secret.id), |hint| hint.to_string()),
                 shown_to: secret.shown_to,
                 created_at: secret.created_at,
                 ends_at: secret.ends_at,

@@ -1,0 +1,369 @@
+//! A store that fails when told to.
+//!
+//! Wrap a store, run a use case once to learn how many calls it makes ([`Faulty::calls`]), then run it for
+//! every `n` with the `n`-th call failing: whatever fails, the use case must leave all of it or none.
+
+use core::sync::atomic::AtomicU64;
+use core::time::Duration;
+use std::collections::BTreeSet;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use crate::access::{Permission, RoleDefinition, Scope};
+use crate::email::EmailAddress;
+use crate::id::{
+    AccountId, AuditId, EntryId, KeyId, MailId, OperationId, ProjectId, RecoveryCodeId, RoleId, SessionId,
+    SignUpId, WorkspaceId,
+};
+use crate::key::SecretId;
+use crate::recovery::Locator;
+use crate::secret::TokenDigest;
+use crate::store::record::{
+    Account, AuditEntry, Entry, Grant, Key, KeySecret, Membership, OneTimeToken, OutboxRow, Project,
+    ProjectMembership, RecoveryCodeRow, Session, SignUp, TokenKind, TotpEnrolment, TotpFactor, UsageDelta,
+    Workspace,
+};
+use crate::store::{
+    AccountReads, AccountStore, AuditLog, AuditReads, ChangeStream, KeyDirectory, KeyReads, KeyStore,
+    KeyUsage, Locked, OperationRow, Outbox, PolicyReads, PolicyStore, Polled, Position, Snapshot, Store,
+    StoreError, Transaction, UsageSink, WorkspaceReads, WorkspaceStore,
+};
+use crate::throttle::{Counter, CounterKey};
+use crate::totp::Step;
+
+/// How a call fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Fault {
+    /// [`StoreError::Unavailable`]: nothing happened, and the transaction is of no more use.
+    Unavailable,
+    /// [`StoreError::Conflict`]: nothing happened, and the transaction is of no more use.
+    Conflict,
+    /// The commit takes effect, then the answer is lost: [`StoreError::CommitUnknown`].
+    CommitLost,
+    /// The commit does not take effect, and the answer is lost: [`StoreError::CommitUnknown`].
+    CommitRefused,
+}
+
+/// A store whose calls are counted, and of which one can be made to fail.
+///
+/// Counted are `begin`, `begin_read`, every method of a transaction or snapshot, `commit`, `resolve`, `poll`
+/// and `add_usage`. After a call within a transaction failed, all later calls in it answer
+/// [`StoreError::Unavailable`] and it does not commit, as a database would have it.
+#[derive(Debug)]
+pub struct Faulty<S: ?Sized> {
+    plan: Arc<Plan>,
+    inner: Arc<S>,
+}
+
+#[derive(Debug, Default)]
+struct Plan(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    calls: u64,
+    armed: Option<(u64, Fault)>,
+    struck: Option<&'static str>,
+}
+
+impl<S: ?Sized> Faulty<S> {
+    /// Wraps a store. Nothing fails until [`fail_at`](Self::fail_at).
+    #[must_use]
+    pub fn new(inner: Arc<S>) -> Self {
+        Self { plan: Arc::default(), inner }
+    }
+
+    /// Makes the `n`-th call from the last [`reset`](Self::reset) on fail, once; the first call is 1. The
+    /// faults of a commit strike the first commit that is the `n`-th call or a later one.
+    pub fn fail_at(&self, n: u64, fault: Fault) {
+        self.plan.state().armed = Some((n, fault));
+    }
+
+    /// How many calls were made since the last [`reset`](Self::reset).
+    #[must_use]
+    pub fn calls(&self) -> u64 {
+        self.plan.state().calls
+    }
+
+    /// The name of the call that failed, if it has come to that.
+    #[must_use]
+    pub fn struck(&self) -> Option<&'static str> {
+        self.plan.state().struck
+    }
+
+    /// Counts from the start again, and fails nothing.
+    pub fn reset(&self) {
+        *self.plan.state() = State::default();
+    }
+
+    /// The store inside, to look at it without counting.
+    #[must_use]
+    pub fn inner(&self) -> &Arc<S> {
+        &self.inner
+    }
+}
+
+impl Plan {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts a call; the fault that it fails with.
+    fn call(&self, name: &'static str) -> Option<Fault> {
+        let mut state = self.state();
+        state.calls += 1;
+        let (n, fault) = state.armed?;
+        let strikes = match fault {
+            Fault::Unavailable | Fault::Conflict => state.calls == n,
+            Fault::CommitLost | Fault::CommitRefused => name == "commit" && state.calls >= n,
+        };
+        if !strikes {
+            return None;
+        }
+        state.armed = None;
+        state.struck = Some(name);
+        Some(fault)
+    }
+
+    fn pass(&self, name: &'static str) -> Result<(), StoreError> {
+        match self.call(name) {
+            None => Ok(()),
+            Some(fault) => Err(fault.error()),
+        }
+    }
+}
+
+impl Fault {
+    fn error(self) -> StoreError {
+        match self {
+            Self::Unavailable => unavailable(),
+            Self::Conflict => StoreError::Conflict,
+            Self::CommitLost | Self::CommitRefused => {
+                StoreError::CommitUnknown(Some("the kit lost the answer".into()))
+            }
+        }
+    }
+}
+
+fn unavailable() -> StoreError {
+    StoreError::unavailable(io::Error::other("the kit made this call fail"))
+}
+
+#[async_trait]
+impl<S: Store + ?Sized> Store for Faulty<S> {
+    async fn begin(&self) -> Result<Box<dyn Transaction>, StoreError> {
+        self.plan.pass("begin")?;
+        let inner = self.inner.begin().await?;
+        Ok(Box::new(Open { inner, plan: Arc::clone(&self.plan), broken: false }))
+    }
+
+    async fn begin_read(&self) -> Result<Box<dyn Snapshot>, StoreError> {
+        self.plan.pass("begin_read")?;
+        let inner = self.inner.begin_read().await?;
+        Ok(Box::new(Open { inner, plan: Arc::clone(&self.plan), broken: false }))
+    }
+}
+
+#[async_trait]
+impl<S: KeyDirectory + ?Sized> KeyDirectory for Faulty<S> {
+    async fn resolve(&self, id: SecretId) -> Result<Option<Grant>, StoreError> {
+        self.plan.pass("resolve")?;
+        self.inner.resolve(id).await
+    }
+}
+
+#[async_trait]
+impl<S: ChangeStream + ?Sized> ChangeStream for Faulty<S> {
+    async fn poll(&self, since: Option<&Position>) -> Result<Polled, StoreError> {
+        self.plan.pass("poll")?;
+        self.inner.poll(since).await
+    }
+
+    fn trust(&self) -> Duration {
+        self.inner.trust()
+    }
+
+    fn local_commits(&self) -> Arc<AtomicU64> {
+        self.inner.local_commits()
+    }
+}
+
+#[async_trait]
+impl<S: UsageSink + ?Sized> UsageSink for Faulty<S> {
+    async fn add_usage(&self, deltas: &[UsageDelta]) -> Result<(), StoreError> {
+        self.plan.pass("add_usage")?;
+        self.inner.add_usage(deltas).await
+    }
+}
+
+/// A transaction or snapshot of a faulty store.
+struct Open<T: ?Sized> {
+    inner: Box<T>,
+    plan: Arc<Plan>,
+    broken: bool,
+}
+
+impl<T: ?Sized> Open<T> {
+    fn pass(&mut self, name: &'static str) -> Result<(), StoreError> {
+        if self.broken {
+            return Err(unavailable());
+        }
+        let passed = self.plan.pass(name);
+        self.broken = passed.is_err();
+        passed
+    }
+}
+
+impl<T: Snapshot + ?Sized + 'static> Snapshot for Open<T> {}
+
+#[async_trait]
+impl Transaction for Open<dyn Transaction> {
+    async fn commit(self: Box<Self>) -> Result<(), StoreError> {
+        if self.broken {
+            return Err(unavailable());
+        }
+        match self.plan.call("commit") {
+            None => self.inner.commit().await,
+            Some(Fault::CommitLost) => {
+                self.inner.commit().await?;
+                Err(Fault::CommitLost.error())
+            }
+            Some(fault) => Err(fault.error()),
+        }
+    }
+}
+
+/// Writes out impls that count each call and pass it on.
+macro_rules! pass_on {
+    ($( impl [$($generics:tt)*] $contract:ident for $open:ty {
+        $( fn $name:ident($($argument:ident: $kind:ty),*) -> $answer:ty; )*
+    } )*) => {$(
+        #[async_trait]
+        impl<$($generics)*> $contract for $open {
+            $( async fn $name(&mut self $(, $argument: $kind)*) -> Result<$answer, StoreError> {
+                self.pass(stringify!($name))?;
+                self.inner.$name($($argument),*).await
+            } )*
+        }
+    )*};
+}
+
+pass_on! {
+    impl [T: Snapshot + ?Sized + 'static] AccountReads for Open<T> {
+        fn account(id: AccountId) -> Option<Account>;
+        fn account_by_email(email: &EmailAddress) -> Option<Account>;
+        fn latest_sign_up(email: &EmailAddress) -> Option<SignUp>;
+        fn sign_up_by_token(token: &TokenDigest) -> Option<SignUp>;
+        fn totp_enrolment(account: AccountId) -> Option<TotpEnrolment>;
+        fn totp(account: AccountId) -> Option<TotpFactor>;
+        fn recovery_code(account: AccountId, locator: Locator) -> Option<RecoveryCodeRow>;
+        fn count_recovery_codes(account: AccountId) -> u32;
+        fn session_by_token(token: &TokenDigest) -> Option<Session>;
+        fn session(id: SessionId) -> Option<Session>;
+        fn sessions_of(account: AccountId) -> Vec<Session>;
+        fn token(kind: TokenKind, digest: &TokenDigest) -> Option<OneTimeToken>;
+        fn counter(key: CounterKey) -> Option<Counter>;
+    }
+
+    impl [T: Snapshot + ?Sized + 'static] WorkspaceReads for Open<T> {
+        fn workspace(id: WorkspaceId) -> Option<Workspace>;
+        fn workspaces_of(account: AccountId) -> Vec<(Workspace, Membership)>;
+        fn membership(workspace: WorkspaceId, account: AccountId) -> Option<Membership>;
+        fn memberships(workspace: WorkspaceId) -> Vec<Membership>;
+        fn project_membership(project: ProjectId, account: AccountId) -> Option<ProjectMembership>;
+        fn project(id: ProjectId) -> Option<Project>;
+        fn projects(workspace: WorkspaceId) -> Vec<Project>;
+        fn entry(id: EntryId) -> Option<Entry>;
+        fn entry_of(session: SessionId, workspace: WorkspaceId) -> Option<Entry>;
+    }
+
+    impl [T: Snapshot + ?Sized + 'static] KeyReads for Open<T> {
+        fn key(id: KeyId) -> Option<Key>;
+        fn keys_of_project(project: ProjectId, after: Option<KeyId>, limit: u32) -> Vec<Key>;
+        fn secrets_of(key: KeyId) -> Vec<KeySecret>;
+        fn usage_of(key: KeyId) -> KeyUsage;
+        fn operation(account: AccountId, id: OperationId) -> Option<OperationRow>;
+        fn first_steps(account: AccountId) -> (bool, bool);
+    }
+
+    impl [T: Snapshot + ?Sized + 'static] PolicyReads for Open<T> {
+        fn roles(workspace: WorkspaceId) -> Vec<RoleDefinition>;
+        fn names_in_use() -> (BTreeSet<Permission>, BTreeSet<Scope>);
+    }
+
+    impl [T: Snapshot + ?Sized + 'static] AuditReads for Open<T> {
+        fn audit_of_workspace(workspace: WorkspaceId, after: Option<AuditId>, limit: u32) -> Vec<AuditEntry>;
+        fn audit_of_account(account: AccountId, after: Option<AuditId>, limit: u32) -> Vec<AuditEntry>;
+    }
+
+    impl [] AccountStore for Open<dyn Transaction> {
+        fn lock_account(id: AccountId) -> Option<Locked<Account>>;
+        fn insert_account(account: &Account) -> bool;
+        fn update_account(account: &Locked<Account>) -> bool;
+        fn insert_sign_up(sign_up: &SignUp) -> ();
+        fn count_sign_up_failure(id: SignUpId) -> Option<u32>;
+        fn delete_sign_up(id: SignUpId) -> bool;
+        fn delete_sign_ups_of(email: &EmailAddress) -> u32;
+        fn put_totp_enrolment(account: &Locked<Account>, enrolment: &TotpEnrolment) -> ();
+        fn delete_totp_enrolment(account: &Locked<Account>) -> bool;
+        fn put_totp(account: &Locked<Account>, factor: &TotpFactor) -> ();
+        fn delete_totp(account: &Locked<Account>) -> bool;
+        fn accept_totp_step(account: AccountId, step: Step) -> bool;
+        fn replace_recovery_codes(account: &Locked<Account>, codes: &[RecoveryCodeRow]) -> ();
+        fn delete_recovery_code(id: RecoveryCodeId) -> bool;
+        fn insert_session(account: &Locked<Account>, session: &Session) -> ();
+        fn rotate_session(from: &TokenDigest, session: &Session) -> bool;
+        fn touch_session(id: SessionId, seen_at: Timestamp, idle_until: Timestamp) -> bool;
+        fn delete_session(account: AccountId, id: SessionId) -> bool;
+        fn delete_sessions_of(account: &Locked<Account>, except: Option<SessionId>) -> u32;
+        fn insert_token(account: &Locked<Account>, token: &OneTimeToken) -> ();
+        fn take_token(kind: TokenKind, digest: &TokenDigest) -> Option<OneTimeToken>;
+        fn delete_tokens_of(account: &Locked<Account>, kind: TokenKind) -> u32;
+        fn lock_counter(key: CounterKey, now: Timestamp) -> Locked<Counter>;
+        fn put_counter(key: CounterKey, counter: &Locked<Counter>) -> ();
+        fn delete_counter(key: CounterKey) -> bool;
+        fn sweep(now: Timestamp, forget_before: Timestamp, limit: u32) -> u32;
+    }
+
+    impl [] WorkspaceStore for Open<dyn Transaction> {
+        fn lock_workspace(id: WorkspaceId) -> Option<Locked<Workspace>>;
+        fn insert_workspace(workspace: &Workspace) -> Option<Locked<Workspace>>;
+        fn update_workspace(workspace: &Locked<Workspace>) -> ();
+        fn insert_project(workspace: &Locked<Workspace>, project: &Project) -> bool;
+        fn update_project(workspace: &Locked<Workspace>, project: &Project) -> bool;
+        fn put_membership(workspace: &Locked<Workspace>, membership: &Membership) -> ();
+        fn delete_membership(workspace: &Locked<Workspace>, account: AccountId) -> bool;
+        fn put_project_membership(workspace: &Locked<Workspace>, membership: &ProjectMembership) -> ();
+        fn delete_project_membership(workspace: &Locked<Workspace>, project: ProjectId, account: AccountId) -> bool;
+        fn insert_entry(workspace: &Locked<Workspace>, entry: &Entry) -> bool;
+        fn delete_entry(workspace: &Locked<Workspace>, id: EntryId) -> bool;
+    }
+
+    impl [] KeyStore for Open<dyn Transaction> {
+        fn insert_key(workspace: &Locked<Workspace>, key: &Key) -> ();
+        fn update_key(workspace: &Locked<Workspace>, key: &Key) -> bool;
+        fn insert_secret(workspace: &Locked<Workspace>, secret: &KeySecret) -> bool;
+        fn end_secret(workspace: &Locked<Workspace>, id: SecretId, ends_at: Timestamp) -> bool;
+        fn delete_secret(workspace: &Locked<Workspace>, id: SecretId) -> bool;
+        fn insert_operation(operation: &OperationRow) -> bool;
+    }
+
+    impl [] PolicyStore for Open<dyn Transaction> {
+        fn put_role(workspace: &Locked<Workspace>, role: &RoleDefinition) -> ();
+        fn delete_role(workspace: &Locked<Workspace>, id: RoleId) -> bool;
+    }
+
+    impl [] AuditLog for Open<dyn Transaction> {
+        fn append_audit(entry: &AuditEntry) -> ();
+    }
+
+    impl [] Outbox for Open<dyn Transaction> {
+        fn push_mail(mail: &OutboxRow) -> ();
+        fn claim_mail(now: Timestamp, again_at: Timestamp, limit: u32) -> Vec<OutboxRow>;
+        fn delete_mail(id: MailId) -> bool;
+        fn delay_mail(id: MailId, due_at: Timestamp) -> bool;
+    }
+}

@@ -1,0 +1,199 @@
+//! One SQLite file, two processes: what one revokes, the other refuses within the bound that the crate states.
+//!
+//! The second process is this very test binary, started again with the path of the file in its environment.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    reason = "a test that cannot be set up has failed; and it measures real time"
+)]
+
+use std::collections::BTreeSet;
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use portcullis::access::{BuiltinRole, Catalogue, Scope};
+use portcullis::api::{ApiDoor, ApiRequest, Reason};
+use portcullis::dashboard::{Activity, Dashboard, Expiry, Member, NewKey, NewKeyKind};
+use portcullis::email::EmailAddress;
+use portcullis::id::KeyId;
+use portcullis::key::{KeyFormat, KeyName};
+use portcullis::ports::{Mail, Mailer, MailerError};
+use portcullis::secret::{ExposeSecret, SealingKey, SealingKeys, SessionToken, VerifyEmailToken};
+use portcullis::source::Source;
+use portcullis::store::ChangeStream;
+use portcullis::store::sql::{SqliteOptions, SqliteStore};
+
+const FILE: &str = "PORTCULLIS_TEST_FILE";
+const SESSION: &str = "PORTCULLIS_TEST_SESSION";
+const PASSWORD: &str = "a horse walks into a bar";
+
+struct Process {
+    store: SqliteStore,
+    people: Dashboard,
+    programs: ApiDoor,
+    catalogue: Arc<Catalogue>,
+}
+
+fn process(file: &str) -> Process {
+    let store = SqliteStore::open(file, SqliteOptions::default()).unwrap();
+    let catalogue = Catalogue::builder().scope("models.read", Some(BuiltinRole::Viewer), "List").build();
+    let catalogue = Arc::new(catalogue.unwrap());
+    let format = Arc::new(KeyFormat::new("acme", &["live"]).unwrap());
+    let seals = SealingKeys::new(SealingKey::new(1, [7; 32]).unwrap());
+    let base = "https://console.example.test";
+    let people =
+        Dashboard::builder(store.clone(), "Acme", base, Arc::clone(&catalogue), Arc::clone(&format), seals)
+            .unwrap()
+            .build()
+            .unwrap();
+    let programs = ApiDoor::builder(store.clone(), store.clone(), Arc::clone(&catalogue), format)
+        .events_per_second(0)
+        .build();
+    Process { store, people, programs, catalogue }
+}
+
+#[derive(Default)]
+struct Link(std::sync::Mutex<String>);
+
+#[async_trait::async_trait]
+impl Mailer for Link {
+    async fn send(&self, mail: &Mail) -> Result<(), MailerError> {
+        mail.message.link().unwrap().clone_into(&mut self.0.lock().unwrap());
+        Ok(())
+    }
+}
+
+impl Process {
+    async fn member(&self, token: &SessionToken) -> Member {
+        let session = self.people.session(token, Activity::Person, &Source::unknown()).await.unwrap();
+        let home = self.people.workspaces(&session).await.unwrap()[0].id;
+        self.people.enter(&session, home).await.unwrap()
+    }
+
+    async fn refused(&self, key: &str) -> Option<Reason> {
+        let header = format!("Bearer {key}");
+        let need = self.programs.need(&Scope::parse("models.read").unwrap()).unwrap();
+        let request = ApiRequest { authorization: &[header.as_bytes()], peer: None, need };
+        self.programs.authenticate(&request).await.err().map(|denied| denied.reason())
+    }
+}
+
+/// The other process: answers each key id on its standard input by revoking that key.
+struct Other {
+    child: Child,
+    answers: BufReader<std::process::ChildStdout>,
+}
+
+impl Other {
+    fn start(file: &str, session: &SessionToken) -> Self {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["the_other_process", "--exact", "--nocapture"])
+            .env(FILE, file)
+            .env(SESSION, session.expose_secret())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let answers = BufReader::new(child.stdout.take().unwrap());
+        let mut other = Self { child, answers };
+        other.wait_for("ready");
+        other
+    }
+
+    fn revoke(&mut self, key: KeyId) {
+        writeln!(self.child.stdin.as_mut().unwrap(), "{key}").unwrap();
+        self.wait_for("revoked");
+    }
+
+    fn wait_for(&mut self, word: &str) {
+        let mut line = String::new();
+        while !line.trim_end().ends_with(word) {
+            line.clear();
+            assert_ne!(
+                self.answers.read_line(&mut line).unwrap(),
+                0,
+                "the other process ended before {word}"
+            );
+        }
+    }
+}
+
+impl Drop for Other {
+    fn drop(&mut self) {
+        drop(self.child.stdin.take());
+        let _ = self.child.wait();
+    }
+}
+
+/// Nothing, unless it is started by the test below.
+#[tokio::test]
+async fn the_other_process() {
+    let (Ok(file), Ok(session)) = (std::env::var(FILE), std::env::var(SESSION)) else { return };
+    let this = process(&file);
+    let member = this.member(&SessionToken::parse(&session).unwrap()).await;
+    println!("ready");
+    for line in std::io::stdin().lines() {
+        let _ = this.people.revoke_key(&member, line.unwrap().parse().unwrap()).await.unwrap();
+        println!("revoked");
+    }
+}
+
+/// ATK-KEY-06, ASVS-5.0-7.4.1: the figures are printed by `cargo test --test two_processes -- --nocapture`.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_revoked_by_another_process_is_refused_here_within_the_stated_bound() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("shared.db").display().to_string();
+    let this = process(&file);
+    let bound = this.store.trust();
+
+    let (email, source, link) =
+        (EmailAddress::parse("ann@example.com").unwrap(), Source::unknown(), Link::default());
+    this.people.sign_up(&email, PASSWORD.into(), &source).await.unwrap();
+    this.people.send_mail(&link).await.unwrap();
+    let token = link.0.lock().unwrap().split_once("#token=").unwrap().1.to_owned();
+    let token = VerifyEmailToken::parse(&token).unwrap();
+    let signed_in = this.people.verify_email(&token, PASSWORD.into(), &source).await.unwrap();
+    let member = this.member(signed_in.token()).await;
+    let project = this.people.projects(&member).await.unwrap()[0].id;
+    let mut other = Other::start(&file, signed_in.token());
+
+    let mut delays = Vec::new();
+    for _ in 0..20 {
+        let new = NewKey {
+            project,
+            kind: NewKeyKind::Personal,
+            name: KeyName::parse("a key").unwrap(),
+            environment: "live".to_owned(),
+            scopes: BTreeSet::from([Scope::parse("models.read").unwrap()]),
+            expiry: Expiry::Default,
+            allowlist: None,
+            rate_limit: None,
+            operation: None,
+        };
+        let issued = this.people.issue_key(&member, &new).await.unwrap();
+        let text = issued.text.expose_secret();
+        assert_eq!(this.refused(text).await, None, "the cache is warm");
+        other.revoke(issued.key.id);
+        let returned = Instant::now();
+        let mut last_accepted = Duration::ZERO;
+        // Long enough to see an acceptance that comes too late.
+        while returned.elapsed() < bound * 2 {
+            match this.refused(text).await {
+                None => last_accepted = returned.elapsed(),
+                Some(reason) => assert_eq!(reason, Reason::Revoked),
+            }
+        }
+        delays.push(last_accepted);
+    }
+    delays.sort_unstable();
+    println!(
+        "last acceptance after the other process's revoke returned: median {:?}, most {:?}",
+        delays[10], delays[19]
+    );
+    assert!(delays[19] <= bound, "accepted {:?} after the revocation, the bound is {bound:?}", delays[19]);
+    assert!(!this.catalogue.all_scopes().is_empty());
+}
