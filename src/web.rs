@@ -35,6 +35,11 @@
 //! No route redirects. `GET` and `HEAD` change nothing: a mailed link leads to a page, which sends the token by
 //! `POST`. No answer may be stored (`Cache-Control: no-store`) or named to others (`Referrer-Policy: no-referrer`).
 //! The operator has no routes here.
+//!
+//! # What is left to the service
+//! TLS, time limits on slow clients, and the headers of its own pages: a handler of the service that takes a
+//! `Session` is guarded by session and origin, and sets `Cache-Control` itself. A process built with
+//! `panic = "abort"` ends at the first bug; with the default, a bug is answered with 500.
 
 pub mod body;
 

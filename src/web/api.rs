@@ -75,7 +75,6 @@ impl RequireKey {
     }
 
     /// Puts a router's endpoints, and its fallbacks, behind this guard. Handlers take a [`Caller`].
-    #[must_use]
     pub fn protect<S: Clone + Send + Sync + 'static>(self, router: Router<S>) -> Router<S> {
         router.layer(from_fn_with_state(self, guard))
     }

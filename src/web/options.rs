@@ -55,6 +55,13 @@ impl WebOptions {
         Ok(Self { origins: checked, trusted_hops: 0, insecure_cookies: false })
     }
 
+    /// Options for a process that serves endpoints behind keys and no dashboard: it has no origin, so that nobody
+    /// could sign in or change anything through a dashboard served with them.
+    #[must_use]
+    pub fn without_dashboard() -> Self {
+        Self { origins: Vec::new(), trusted_hops: 0, insecure_cookies: false }
+    }
+
     /// How many proxies stand between the client and this process, each of which appends to `X-Forwarded-For` the
     /// address that connected to it; 0 by default, and then the header is never read. With `n`, the client is the
     /// `n`-th address from the right: what stands to the left of it is the client's own claim. Set too high, a

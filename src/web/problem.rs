@@ -13,6 +13,12 @@ pub(super) const SESSION_CHALLENGE: &str = "Session realm=\"dashboard\"";
 /// security events.
 #[derive(Clone, Debug)]
 pub struct Problem {
+    details: Box<Details>,
+}
+
+/// Boxed, so that a result with a problem is as small as one without.
+#[derive(Clone, Debug)]
+struct Details {
     status: StatusCode,
     code: &'static str,
     title: String,
@@ -26,24 +32,25 @@ impl Problem {
     pub(super) fn new(status: StatusCode, code: &'static str, title: impl Into<String>) -> Self {
         let challenge =
             (status == StatusCode::UNAUTHORIZED).then(|| HeaderValue::from_static(SESSION_CHALLENGE));
-        Self { status, code, title: title.into(), fields: Map::new(), retry_after: None, challenge }
+        let (title, fields) = (title.into(), Map::new());
+        Self { details: Box::new(Details { status, code, title, fields, retry_after: None, challenge }) }
     }
 
     /// With a field beside the standard ones.
     pub(super) fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
-        self.fields.insert(name.to_owned(), value.into());
+        self.details.fields.insert(name.to_owned(), value.into());
         self
     }
 
     /// With `Retry-After`, in seconds, at least one.
     pub(super) fn retry_after(mut self, seconds: u64) -> Self {
-        self.retry_after = Some(seconds.max(1));
+        self.details.retry_after = Some(seconds.max(1));
         self
     }
 
     /// With another challenge.
     pub(super) fn challenge(mut self, challenge: Option<HeaderValue>) -> Self {
-        self.challenge = challenge;
+        self.details.challenge = challenge;
         self
     }
 
@@ -70,37 +77,38 @@ impl Problem {
     /// The status.
     #[must_use]
     pub fn status(&self) -> StatusCode {
-        self.status
+        self.details.status
     }
 
     /// The stable code.
     #[must_use]
     pub fn code(&self) -> &'static str {
-        self.code
+        self.details.code
     }
 }
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
+        let details = *self.details;
         let mut body = Map::new();
-        body.insert("type".to_owned(), format!("urn:portcullis:problem:{}", self.code).into());
-        body.insert("title".to_owned(), self.title.into());
-        body.insert("status".to_owned(), self.status.as_u16().into());
-        body.insert("code".to_owned(), self.code.into());
-        if let Some(seconds) = self.retry_after {
+        body.insert("type".to_owned(), format!("urn:portcullis:problem:{}", details.code).into());
+        body.insert("title".to_owned(), details.title.into());
+        body.insert("status".to_owned(), details.status.as_u16().into());
+        body.insert("code".to_owned(), details.code.into());
+        if let Some(seconds) = details.retry_after {
             body.insert("retry_after".to_owned(), seconds.into());
         }
-        for (name, value) in self.fields {
+        for (name, value) in details.fields {
             body.entry(name).or_insert(value);
         }
-        let mut response = (self.status, Value::Object(body).to_string()).into_response();
+        let mut response = (details.status, Value::Object(body).to_string()).into_response();
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        if let Some(seconds) = self.retry_after {
+        if let Some(seconds) = details.retry_after {
             headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
-        if let Some(challenge) = self.challenge {
+        if let Some(challenge) = details.challenge {
             headers.insert(WWW_AUTHENTICATE, challenge);
         }
         response

@@ -109,7 +109,6 @@ pub fn dashboard_routes() -> &'static [Route] {
 }
 
 /// A router with [all routes](dashboard_routes) of the dashboard, to be nested where the service likes.
-#[must_use]
 pub fn dashboard_router(dashboard: Dashboard, options: WebOptions) -> Router {
     let web = Web::new(dashboard, options);
     let mut router = Router::new();
