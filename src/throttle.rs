@@ -111,7 +111,8 @@ impl Backoff {
         if counter.charged >= self.disable_at {
             return Err(Refused::Disabled);
         }
-        if let Some(wait) = counter.until.and_then(|until| wait_until(until, now)) {
+        let until = counter.until.filter(|until| !of_another_clock(*until, now, self.longest_wait));
+        if let Some(wait) = until.and_then(|until| wait_until(until, now)) {
             return Err(Refused::Wait(wait));
         }
         counter.charged += 1;
@@ -188,7 +189,8 @@ impl Budget {
         let step = self.step();
         // A clock set back must not leave a debt longer than the budget's own time.
         let furthest = now.saturating_add(self.per).unwrap_or(now);
-        let whole_at = counter.until.map_or(now, |until| until.clamp(now, furthest));
+        let until = counter.until.filter(|until| !of_another_clock(*until, now, self.per));
+        let whole_at = until.map_or(now, |until| until.clamp(now, furthest));
         let next = whole_at.saturating_add(step).unwrap_or(whole_at);
         let over = next.duration_since(furthest);
         if over.is_positive() {
@@ -222,6 +224,12 @@ impl Budget {
         let nanos = self.per.as_nanos() / i128::from(self.most);
         SignedDuration::from_nanos(i64::try_from(nanos).unwrap_or(i64::MAX))
     }
+}
+
+/// Whether a moment was set by a clock that was far ahead and has been set right: no rule of this length reaches
+/// twice as far. (Once as far, it may be the clock of another node that is a little ahead.)
+fn of_another_clock(until: Timestamp, now: Timestamp, longest: SignedDuration) -> bool {
+    until.duration_since(now) > longest.saturating_mul(2)
 }
 
 fn wait_until(until: Timestamp, now: Timestamp) -> Option<Duration> {
@@ -291,10 +299,27 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_set_back_leaves_no_debt_longer_than_the_budgets_time() {
+    fn a_clock_that_ran_ahead_and_was_set_right_leaves_no_wait_behind() {
         let budget = Budget::new(1, Duration::from_mins(1)).unwrap();
         let mut counter = Counter::fresh(at(0));
         budget.charge(&mut counter, at(1_000_000)).unwrap();
+        budget.charge(&mut counter, at(0)).unwrap();
+        // And it counts again from there.
+        assert!(budget.charge(&mut counter, at(0)).is_err());
+
+        let mut counter = Counter::fresh(at(0));
+        for _ in 0..5 {
+            backoff().charge(&mut counter, at(1_000_000)).unwrap();
+        }
+        backoff().charge(&mut counter, at(0)).unwrap();
+        assert!(backoff().charge(&mut counter, at(0)).is_err());
+    }
+
+    #[test]
+    fn a_clock_that_is_a_little_ahead_gives_nothing_away() {
+        let budget = Budget::new(1, Duration::from_mins(1)).unwrap();
+        let mut counter = Counter::fresh(at(0));
+        budget.charge(&mut counter, at(30)).unwrap();
         let Err(Refused::Wait(wait)) = budget.charge(&mut counter, at(0)) else { panic!("charged") };
         assert!(wait <= Duration::from_mins(1));
     }

@@ -574,7 +574,6 @@ async fn round_trip(store: &SqliteStore, number: u128, text: &str) {
         name: named,
         environment: text.to_owned(),
         suspended_by_operator: Some(Suspension { since: at(2), reason: format!("{text}2") }),
-        suspended,
         ..key(workspace.id, project.id, number, account.id)
     };
     let entry = AuditEntry {

@@ -279,6 +279,22 @@ on_every_store! {
         assert!(grant.key.suspended.is_none() && grant.key.suspended_by_operator.is_some());
     }
 
+    /// M18: what a manager of keys suspended, the owner of the key does not resume
+    async fn an_owner_does_not_resume_what_a_manager_suspended(world: World) {
+        let ann = world.person("ann@example.com").await;
+        let hers = world.at_home(&ann).await;
+        let (_bob, his) = world.colleague("bob@example.com", &hers, Role::Developer).await;
+        let id = world.issue(&his, &[]).await.key.id;
+        let _ = world.dashboard.suspend_key(&hers, id).await.unwrap();
+        assert!(denied(&world.dashboard.resume_key(&his, id).await));
+        // Nor by suspending it himself and resuming that.
+        assert!(denied(&world.dashboard.suspend_key(&his, id).await));
+        assert!(world.dashboard.key(&his, id).await.unwrap().suspended_at.is_some());
+        let _ = world.dashboard.resume_key(&hers, id).await.unwrap();
+        let _ = world.dashboard.suspend_key(&his, id).await.unwrap();
+        let _ = world.dashboard.resume_key(&his, id).await.unwrap();
+    }
+
     /// M18: each secret records whom it was shown to; a personal key is rotated by its owner alone, and stopped by
     /// who manages keys
     async fn the_key_of_another_is_stopped_but_never_seen(world: World) {

@@ -359,7 +359,6 @@ on_every_store! {
 
     /// ATK-TOTP-03
     async fn a_clock_set_back_opens_no_used_step(world: World) {
-        let world = world.with(|builder| builder.throttles(lenient()));
         let ann = enrolled(&world, "ann@example.com").await;
         world.pass(Duration::from_secs(300));
         let used = world.clock.now();
@@ -376,9 +375,8 @@ on_every_store! {
         finish(&world.dashboard, &pending, ann.totp(&world)).await.unwrap();
     }
 
-    /// ATK-TOTP-04: the factor's part; what budgets make of such a clock is src/throttle.rs's own affair.
+    /// ATK-TOTP-04
     async fn a_clock_that_jumps_ahead_accepts_no_far_code_and_leaves_the_factor_usable(world: World) {
-        let world = world.with(|builder| builder.throttles(lenient()));
         let ann = enrolled(&world, "ann@example.com").await;
         let right = world.clock.now();
         let pending = pend(&world.dashboard, &ann.person.email, PASSWORD).await;

@@ -20,7 +20,7 @@ use crate::source::Source;
 use crate::store::Transaction;
 use crate::store::record::{
     Account, AccountStatus, AssertedBy, Assurance, Entry, Factor, Key, KeyKind, KeySecret, Membership,
-    OneTimeToken, OutboxRow, Password, Project, Session, SignUp, Suspension, TokenKind, TotpEnrolment,
+    MemberSuspension, OneTimeToken, OutboxRow, Password, Project, Session, SignUp, Suspension, TokenKind, TotpEnrolment,
     TotpFactor, Workspace,
 };
 use crate::totp::Step;
@@ -249,7 +249,7 @@ pub(super) fn full_key(number: u64, seed: &Seed) -> Result<Key, Flaw> {
         expires_at: Some(at(1_000)),
         allowlist: Some(networks.map_err(|_| Flaw::Sample { what: "allowlist" })?),
         rate_limit: rate_limit(7)?,
-        suspended: Some(suspension("späte Zahlung")),
+        suspended: Some(MemberSuspension { since: at(78), by: seed.account.id }),
         suspended_by_operator: Some(suspension("Missbrauch")),
         revoked_at: Some(at(50)),
         created_by: seed.other.id,
