@@ -134,7 +134,8 @@ async fn all_keys_that_may_not_be_used_look_alike_and_the_operator_sees_why(worl
     check(Reason::Revoked, world.call(&door, &revoked).await.unwrap_err());
     let expired = world.key(2, |key| key.expires_at = Some(now())).await;
     check(Reason::Expired, world.call(&door, &expired).await.unwrap_err());
-    let suspended = world.key(3, |key| key.suspended = Some(MemberSuspension { since: now(), by: owner() })).await;
+    let suspended =
+        world.key(3, |key| key.suspended = Some(MemberSuspension { since: now(), by: owner() })).await;
     check(Reason::Suspended(Suspended::Key), world.call(&door, &suspended).await.unwrap_err());
     let by_operator = world.key(5, |key| key.suspended_by_operator = Some(suspension())).await;
     check(Reason::Suspended(Suspended::KeyByOperator), world.call(&door, &by_operator).await.unwrap_err());

@@ -377,7 +377,7 @@ impl Coded for WorkspaceError {
 pub enum KeyError {
     /// The session or its entry to the workspace has ended, or the workspace cannot be entered.
     #[error(transparent)]
-    Workspace(#[from] WorkspaceError),
+    Workspace(WorkspaceError),
     /// A scope that the service does not know.
     #[error("unknown scope: {}", .0.as_str())]
     UnknownScope(Scope),
@@ -411,6 +411,16 @@ pub enum KeyError {
 }
 
 family!(KeyError);
+
+/// A fault stays a fault, so that a conflict met while rights were read is tried again like any other.
+impl From<WorkspaceError> for KeyError {
+    fn from(error: WorkspaceError) -> Self {
+        match error {
+            WorkspaceError::Fault(fault) => Self::Fault(fault),
+            refusal => Self::Workspace(refusal),
+        }
+    }
+}
 
 impl From<Denial> for KeyError {
     fn from(denial: Denial) -> Self {

@@ -111,7 +111,9 @@ impl Dashboard {
             let live = inner
                 .within(async |mut tx| {
                     // Read again: a step-up in between has moved its end.
-                    let Some(found) = tx.session(found.id).await? else { return Ok::<_, SessionError>(false) };
+                    let Some(found) = tx.session(found.id).await? else {
+                        return Ok::<_, SessionError>(false);
+                    };
                     let idle_until = now.saturating_add(limits.idle).unwrap_or(now).min(found.ends_at);
                     Ok(tx.touch_session(found.id, now, idle_until).await?)
                 })

@@ -415,7 +415,8 @@ impl Inner {
     ) -> Result<(), super::error::Fault> {
         if tried.locks {
             let now = self.now();
-            self.within(async |mut tx| self.second_factor_locked(&mut *tx, account, now, source).await).await?;
+            self.within(async |mut tx| self.second_factor_locked(&mut *tx, account, now, source).await)
+                .await?;
             self.mail_waits.notify_one();
         }
         Ok(())

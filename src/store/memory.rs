@@ -107,6 +107,31 @@ impl MemoryStore {
         Self { shared: Arc::new(Shared { racing: true, ..Shared::new(TRUST) }) }
     }
 
+    /// Another store that begins with what is committed here.
+    #[cfg(feature = "conformance")]
+    #[must_use]
+    pub fn fork(&self) -> Self {
+        let other = Self::with_trust(self.shared.trust);
+        let state = self.shared.present().state.clone();
+        other.shared.present.write().unwrap_or_else(PoisonError::into_inner).state = state;
+        other
+    }
+
+    /// Every table and index with its rows as text, secrets redacted: to compare what a fault left.
+    #[cfg(feature = "conformance")]
+    #[must_use]
+    pub fn shown(&self) -> Vec<(&'static str, Vec<String>)> {
+        self.shared.present().state.shown()
+    }
+
+    /// The tables and indexes whose rows are not the same in another store, redacted values included.
+    #[cfg(feature = "conformance")]
+    #[must_use]
+    pub fn differing(&self, other: &Self) -> Vec<&'static str> {
+        let (here, there) = (self.shared.present().state.clone(), other.shared.present().state.clone());
+        here.differing(&there)
+    }
+
     async fn transaction(&self) -> View<Writer> {
         #[cfg(feature = "conformance")]
         if self.shared.racing {

@@ -33,7 +33,8 @@ impl Dashboard {
         self.inner.change_key(member, id, Action::KeyResumed, "resumed", change).await
     }
 
-    /// Revokes a key with all of its secrets, for good. Revoking it again is no error.
+    /// Revokes a key with all of its secrets, for good. Their digests are kept, so that the log can say of a leaked
+    /// text whose it was. Revoking it again is no error.
     ///
     /// # Errors
     /// [`KeyError`].

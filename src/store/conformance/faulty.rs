@@ -3,7 +3,7 @@
 //! Wrap a store, run a use case once to learn how many calls it makes ([`Faulty::calls`]), then run it for
 //! every `n` with the `n`-th call failing: whatever fails, the use case must leave all of it or none.
 
-use core::sync::atomic::AtomicU64;
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use core::time::Duration;
 use std::collections::BTreeSet;
 use std::io;
@@ -60,7 +60,10 @@ pub struct Faulty<S: ?Sized> {
 }
 
 #[derive(Debug, Default)]
-struct Plan(Mutex<State>);
+struct Plan {
+    state: Mutex<State>,
+    yields: AtomicBool,
+}
 
 #[derive(Debug, Default)]
 struct State {
@@ -99,6 +102,12 @@ impl<S: ?Sized> Faulty<S> {
         *self.plan.state() = State::default();
     }
 
+    /// Lets other tasks run before each call from now on. A store that answers at once never lets go of its
+    /// thread, and then no future is dropped between two calls.
+    pub fn yield_at_each_call(&self) {
+        self.plan.yields.store(true, Ordering::Relaxed);
+    }
+
     /// The store inside, to look at it without counting.
     #[must_use]
     pub fn inner(&self) -> &Arc<S> {
@@ -108,7 +117,13 @@ impl<S: ?Sized> Faulty<S> {
 
 impl Plan {
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn pause(&self) {
+        if self.yields.load(Ordering::Relaxed) {
+            tokio::task::yield_now().await;
+        }
     }
 
     /// Counts a call; the fault that it fails with.
@@ -128,7 +143,8 @@ impl Plan {
         Some(fault)
     }
 
-    fn pass(&self, name: &'static str) -> Result<(), StoreError> {
+    async fn pass(&self, name: &'static str) -> Result<(), StoreError> {
+        self.pause().await;
         match self.call(name) {
             None => Ok(()),
             Some(fault) => Err(fault.error()),
@@ -155,13 +171,13 @@ fn unavailable() -> StoreError {
 #[async_trait]
 impl<S: Store + ?Sized> Store for Faulty<S> {
     async fn begin(&self) -> Result<Box<dyn Transaction>, StoreError> {
-        self.plan.pass("begin")?;
+        self.plan.pass("begin").await?;
         let inner = self.inner.begin().await?;
         Ok(Box::new(Open { inner, plan: Arc::clone(&self.plan), broken: false }))
     }
 
     async fn begin_read(&self) -> Result<Box<dyn Snapshot>, StoreError> {
-        self.plan.pass("begin_read")?;
+        self.plan.pass("begin_read").await?;
         let inner = self.inner.begin_read().await?;
         Ok(Box::new(Open { inner, plan: Arc::clone(&self.plan), broken: false }))
     }
@@ -170,7 +186,7 @@ impl<S: Store + ?Sized> Store for Faulty<S> {
 #[async_trait]
 impl<S: KeyDirectory + ?Sized> KeyDirectory for Faulty<S> {
     async fn resolve(&self, id: SecretId) -> Result<Option<Grant>, StoreError> {
-        self.plan.pass("resolve")?;
+        self.plan.pass("resolve").await?;
         self.inner.resolve(id).await
     }
 }
@@ -178,7 +194,7 @@ impl<S: KeyDirectory + ?Sized> KeyDirectory for Faulty<S> {
 #[async_trait]
 impl<S: ChangeStream + ?Sized> ChangeStream for Faulty<S> {
     async fn poll(&self, since: Option<&Position>) -> Result<Polled, StoreError> {
-        self.plan.pass("poll")?;
+        self.plan.pass("poll").await?;
         self.inner.poll(since).await
     }
 
@@ -194,7 +210,7 @@ impl<S: ChangeStream + ?Sized> ChangeStream for Faulty<S> {
 #[async_trait]
 impl<S: UsageSink + ?Sized> UsageSink for Faulty<S> {
     async fn add_usage(&self, deltas: &[UsageDelta]) -> Result<(), StoreError> {
-        self.plan.pass("add_usage")?;
+        self.plan.pass("add_usage").await?;
         self.inner.add_usage(deltas).await
     }
 }
@@ -207,11 +223,11 @@ struct Open<T: ?Sized> {
 }
 
 impl<T: ?Sized> Open<T> {
-    fn pass(&mut self, name: &'static str) -> Result<(), StoreError> {
+    async fn pass(&mut self, name: &'static str) -> Result<(), StoreError> {
         if self.broken {
             return Err(unavailable());
         }
-        let passed = self.plan.pass(name);
+        let passed = self.plan.pass(name).await;
         self.broken = passed.is_err();
         passed
     }
@@ -225,6 +241,7 @@ impl Transaction for Open<dyn Transaction> {
         if self.broken {
             return Err(unavailable());
         }
+        self.plan.pause().await;
         match self.plan.call("commit") {
             None => self.inner.commit().await,
             Some(Fault::CommitLost) => {
@@ -244,7 +261,7 @@ macro_rules! pass_on {
         #[async_trait]
         impl<$($generics)*> $contract for $open {
             $( async fn $name(&mut self $(, $argument: $kind)*) -> Result<$answer, StoreError> {
-                self.pass(stringify!($name))?;
+                self.pass(stringify!($name)).await?;
                 self.inner.$name($($argument),*).await
             } )*
         }

@@ -19,9 +19,9 @@ use crate::secret::{Sealed, TokenDigest, sha256};
 use crate::source::Source;
 use crate::store::Transaction;
 use crate::store::record::{
-    Account, AccountStatus, AssertedBy, Assurance, Entry, Factor, Key, KeyKind, KeySecret, Membership,
-    MemberSuspension, OneTimeToken, OutboxRow, Password, Project, Session, SignUp, Suspension, TokenKind, TotpEnrolment,
-    TotpFactor, Workspace,
+    Account, AccountStatus, AssertedBy, Assurance, Entry, Factor, Key, KeyKind, KeySecret, MemberSuspension,
+    Membership, OneTimeToken, OutboxRow, Password, Project, Session, SignUp, Suspension, TokenKind,
+    TotpEnrolment, TotpFactor, Workspace,
 };
 use crate::totp::Step;
 

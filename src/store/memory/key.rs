@@ -45,7 +45,10 @@ impl<W: Send> KeyReads for View<W> {
     async fn first_steps(&mut self, account: AccountId) -> Stored<(bool, bool)> {
         let state = self.read();
         let mut keys = state.keys_made_by.of(account).peekable();
-        Ok((keys.peek().is_some(), keys.any(|key| state.usage.get(&key).is_some_and(|usage| usage.allowed > 0))))
+        Ok((
+            keys.peek().is_some(),
+            keys.any(|key| state.usage.get(&key).is_some_and(|usage| usage.allowed > 0)),
+        ))
     }
 }
 

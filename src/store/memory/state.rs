@@ -43,6 +43,17 @@ macro_rules! tables {
 
         #[cfg(feature = "conformance")]
         impl State {
+            /// Every table and index with its rows as text.
+            pub(super) fn shown(&self) -> Vec<(&'static str, Vec<String>)> {
+                vec![$((stringify!($name), self.$name.shown()),)*]
+            }
+
+            /// The tables and indexes that are not the same in another one.
+            pub(super) fn differing(&self, other: &Self) -> Vec<&'static str> {
+                let all = [$((stringify!($name), self.$name == other.$name),)*];
+                all.into_iter().filter(|(_, same)| !same).map(|(name, _)| name).collect()
+            }
+
             /// What is present, with those tables that a transaction changed put in place of what is there.
             pub(super) fn overwriting(present: &Self, begun_with: &Self, changed: &Self) -> Self {
                 let pick = |same: bool| if same { present } else { changed };
@@ -116,6 +127,33 @@ tables! {
     audit_of_account: Index<AccountId, AuditId>,
     mails: Table<MailId, OutboxRow>,
     mails_due: Index<Timestamp, MailId>,
+}
+
+/// Rows as text, for whoever compares what a fault left.
+#[cfg(feature = "conformance")]
+trait Shown {
+    fn shown(&self) -> Vec<String>;
+}
+
+#[cfg(feature = "conformance")]
+impl<K: Ord + core::fmt::Debug, V: core::fmt::Debug> Shown for OrdMap<K, V> {
+    fn shown(&self) -> Vec<String> {
+        self.iter().map(|(key, row)| format!("{key:?}: {row:?}")).collect()
+    }
+}
+
+#[cfg(feature = "conformance")]
+impl<A: Ord + core::fmt::Debug, B: Ord + core::fmt::Debug> Shown for Index<A, B> {
+    fn shown(&self) -> Vec<String> {
+        self.0.iter().map(|pair| format!("{pair:?}")).collect()
+    }
+}
+
+#[cfg(feature = "conformance")]
+impl<A: Ord, B: Ord> PartialEq for Index<A, B> {
+    fn eq(&self, other: &Self) -> bool {
+        self.0 == other.0
+    }
 }
 
 /// Which `B`s belong to an `A`, in order.

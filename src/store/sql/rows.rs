@@ -168,7 +168,8 @@ pub(super) fn id(id: impl Id) -> [u8; 16] {
 /// A moment as it is stored.
 pub(super) fn time(time: Timestamp) -> i64 {
     // The last second of time has fractions that cannot be read back.
-    time.as_microsecond().clamp(Timestamp::MIN.as_second() * 1_000_000, Timestamp::MAX.as_second() * 1_000_000)
+    time.as_microsecond()
+        .clamp(Timestamp::MIN.as_second() * 1_000_000, Timestamp::MAX.as_second() * 1_000_000)
 }
 
 /// A moment as it is stored.
