@@ -270,7 +270,7 @@ mod tests {
         backoff().charge(&mut counter, at(0)).unwrap();
         backoff().charge(&mut counter, at(30)).unwrap();
         backoff().give_back(&mut counter, at(30));
-        assert_eq!(backoff().charge(&mut counter, at(30)), Err(Refused::Wait(Duration::from_secs(60))));
+        assert_eq!(backoff().charge(&mut counter, at(30)), Err(Refused::Wait(Duration::from_mins(1))));
         let mut untouched = Counter::fresh(at(0));
         backoff().give_back(&mut untouched, at(0));
         assert_eq!(untouched, Counter::fresh(at(0)));

@@ -8,6 +8,8 @@
     clippy::indexing_slicing,
     clippy::disallowed_methods,
     clippy::too_many_lines,
+    clippy::format_push_string,
+    clippy::needless_pass_by_value,
     reason = "a test that cannot be set up has failed; and it lives in real time"
 )]
 #![allow(unreachable_pub, reason = "a test is a crate of its own")]

@@ -113,7 +113,7 @@ on_every_store! {
         let second = ask(&world, &ann, &email("second@example.com")).await;
         let answer = world.dashboard.confirm_email_change(&ann.session, &first).await;
         assert!(matches!(answer, Err(AccountError::InvalidLink)));
-        world.pass(Duration::from_secs(24 * 3_600));
+        world.pass(Duration::from_hours(24));
         let ann = world.sign_in(&ann.email, PASSWORD).await;
         let answer = world.dashboard.confirm_email_change(&ann.session, &second).await;
         assert!(matches!(answer, Err(AccountError::InvalidLink)));

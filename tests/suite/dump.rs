@@ -147,7 +147,7 @@ async fn a_dump_of_the_database_holds_nothing_to_use() {
             secrets.token("the session with a second factor", confirmed.signed_in.token().expose_secret());
             world.go_on(&mut ann, confirmed.signed_in).await;
 
-            world.pass(Duration::from_secs(60));
+            world.pass(Duration::from_mins(1));
             let answer = world.dashboard.sign_in(&ann.email, password(PASSWORD), &source()).await.unwrap();
             let SignIn::SecondFactorNeeded(pending) = answer else { panic!("{answer:?}") };
             secrets.token("a pending sign-in", pending.token().expose_secret());
@@ -174,7 +174,7 @@ async fn a_dump_of_the_database_holds_nothing_to_use() {
         world.dashboard.issue_key(&home, &world.new_key(&home, &["models.read"]).await).await.unwrap();
     secrets.key("a key", &issued.text);
     for (number, rotation) in
-        [Rotation::Overlap(Duration::from_secs(60)), Rotation::AtOnce].into_iter().enumerate()
+        [Rotation::Overlap(Duration::from_mins(1)), Rotation::AtOnce].into_iter().enumerate()
     {
         let rotated = world.dashboard.rotate_key(&home, issued.key.id, rotation, None).await.unwrap();
         secrets.key(&format!("rotated key {number}"), &rotated.text);

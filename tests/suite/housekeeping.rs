@@ -75,10 +75,10 @@ on_every_store! {
     /// ATK-DOS-02: a flood of sign-ups, tokens and counters is gone once it is over, in rounds that are bounded
     async fn a_flood_is_swept_in_bounded_rounds(world: World) {
         let ann = world.person("ann@example.com").await;
-        let ends = world.clock.now() + Duration::from_secs(3_600);
+        let ends = world.clock.now() + Duration::from_hours(1);
         world.flood(FLOOD, ends, ann.session.account()).await;
         assert_eq!(world.dashboard.sweep().await.unwrap().rows, 0);
-        world.pass(Duration::from_secs(3_600));
+        world.pass(Duration::from_hours(1));
         let rounds = world.sweep_all().await;
         // Each round takes at most 500 of each kind; counters are not due yet.
         assert!(rounds.iter().all(|rows| *rows <= 1_000), "{rounds:?}");
@@ -102,7 +102,7 @@ on_every_store! {
     /// ASVS-5.0-14.2.7: at each moment exactly what is over by then goes, what lives stays and works, and a second
     /// sweep finds nothing
     async fn exactly_what_is_over_is_swept(world: World) {
-        let limits = SessionLimits::new(Duration::from_secs(7_200), Duration::from_secs(86_400)).unwrap();
+        let limits = SessionLimits::new(Duration::from_hours(2), Duration::from_hours(24)).unwrap();
         let world = world.with(|builder| builder.sessions(limits));
         let mut ann = world.person("ann@example.com").await;
         // A pending sign-in and an enrolment (10 and 15 minutes), a reset link (10), a sign-up (24 hours).

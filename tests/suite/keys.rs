@@ -13,13 +13,13 @@ use portcullis::id::OperationId;
 use portcullis::key::{Allowlist, KeyFormat, RateLimit, SecretId};
 use portcullis::ports::{Clock, EventKind};
 use portcullis::secret::{ExposeSecret, SealingKey, SealingKeys};
+use portcullis::store::KeyDirectory;
 use portcullis::store::record::{Action, KeyKind};
-use portcullis::store::{KeyDirectory, Store};
 
 use crate::story::{fresh, proof};
 use crate::world::{BASE, OTHER_PASSWORD, PASSWORD, World, on_every_store, password, source};
 
-const HOUR: Duration = Duration::from_secs(3_600);
+const HOUR: Duration = Duration::from_hours(1);
 
 impl World {
     async fn issue(&self, member: &Member, scopes: &[&str]) -> IssuedKey {

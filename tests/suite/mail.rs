@@ -19,7 +19,7 @@ use crate::world::{
     BASE, OTHER_PASSWORD, PASSWORD, Person, World, email, from, on_every_store, password, source,
 };
 
-const MINUTE: Duration = Duration::from_secs(60);
+const MINUTE: Duration = Duration::from_mins(1);
 
 /// Mails in the outbox, due or not.
 async fn owed(world: &World) -> usize {
@@ -75,7 +75,7 @@ on_every_store! {
         let delivered = world.dashboard.send_mail(&*world.mailbox).await.unwrap();
         assert_eq!((delivered.sent, delivered.put_off, delivered.given_up), (1, 0, 0));
         assert_eq!(owed(&world).await, 0);
-        world.pass(Duration::from_secs(7 * 24 * 3_600));
+        world.pass(Duration::from_hours(168));
         assert_eq!(world.dashboard.send_mail(&*world.mailbox).await.unwrap().sent, 0);
         assert_eq!(kinds_to(&world, "ann@example.com").await, ["verify_email"]);
     }
@@ -284,7 +284,7 @@ on_every_store! {
         let confirmed = world.dashboard.confirm_totp(&person.session, &code(&world, &secret)).await.unwrap();
         see(&confirmed);
         secrets.push(confirmed.signed_in.token().expose_secret().to_owned());
-        for code in confirmed.codes.iter() {
+        for code in &confirmed.codes {
             secrets.push(code.shown().expose_secret().to_owned());
             secrets.push(code.secret().expose_secret().to_owned());
         }

@@ -8,6 +8,18 @@
     clippy::indexing_slicing,
     clippy::unused_async,
     clippy::too_many_lines,
+    clippy::disallowed_methods,
+    clippy::items_after_statements,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::unchecked_time_subtraction,
+    clippy::format_push_string,
+    clippy::format_collect,
+    clippy::needless_pass_by_value,
+    clippy::large_types_passed_by_value,
+    clippy::maybe_infinite_iter,
+    clippy::assigning_clones,
+    clippy::sliced_string_as_bytes,
     reason = "a test that cannot be set up has failed"
 )]
 

@@ -92,7 +92,7 @@ on_every_store! {
     async fn what_was_pending_ends_with_the_suspension(world: World) {
         let mut ann = world.person("ann@example.com").await;
         let (phone, _) = world.enrol(&mut ann).await;
-        world.pass(std::time::Duration::from_secs(60));
+        world.pass(std::time::Duration::from_mins(1));
         let answer = world.dashboard.sign_in(&ann.email, password(PASSWORD), &source()).await.unwrap();
         let SignIn::SecondFactorNeeded(pending) = answer else { panic!("{answer:?}") };
         world.dashboard.forgot_password(&ann.email, &source()).await.unwrap();

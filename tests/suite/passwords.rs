@@ -18,7 +18,7 @@ use crate::world::{
 };
 
 const ADDRESS: &str = "annabella.featherstone@example.com";
-const MINUTES_10: Duration = Duration::from_secs(600);
+const MINUTES_10: Duration = Duration::from_mins(10);
 const MICROSECOND: Duration = Duration::from_micros(1);
 
 /// What each of the three places that set a password says to it.
@@ -46,7 +46,7 @@ async fn refused_everywhere(world: &World, person: &Person, text: &str) -> [Opti
 
 /// A fresh reset link, an hour later, so that budgets of mail are whole.
 async fn reset_token(world: &World, person: &Person) -> ResetToken {
-    world.pass(Duration::from_secs(3_600));
+    world.pass(Duration::from_hours(1));
     world.dashboard.forgot_password(&person.email, &source()).await.unwrap();
     ResetToken::parse(&world.mailed_token(&person.email).await).unwrap()
 }
@@ -193,7 +193,7 @@ on_every_store! {
         let token = reset_token(&world, &ann).await;
         world.pass(MINUTES_10 - MICROSECOND);
         world.dashboard.reset_password(&token, password(OTHER_PASSWORD), &source()).await.unwrap();
-        let longest = Duration::from_secs(24 * 3_600);
+        let longest = Duration::from_hours(24);
         for (lifetime, allowed) in [(longest, true), (longest + MICROSECOND, false), (Duration::ZERO, false)] {
             let seals = SealingKeys::new(SealingKey::new(1, [7; 32]).unwrap());
             let (catalogue, format) = (Arc::clone(&world.catalogue), Arc::clone(&world.format));

@@ -230,7 +230,7 @@ on_every_store! {
     /// Losing the phone: a recovery code steps up, and the factor is taken down and set up anew with it.
     async fn a_recovery_code_counts_as_the_second_factor_at_the_step_up(world: World) {
         let ann = enrolled(&world, "ann@example.com").await;
-        world.pass(Duration::from_secs(3_600));
+        world.pass(Duration::from_hours(1));
         let stepped = world.dashboard.step_up(&ann.person.session, proof(Some(ann.recovery(0)))).await.unwrap();
         let person = world.signed_in(ann.person.email.clone(), stepped).await;
         world.dashboard.disable_totp(&person.session).await.unwrap();

@@ -135,7 +135,7 @@ pub async fn finish(
 pub fn lenient() -> Throttles {
     let backoff = || Backoff::new(100, Duration::from_secs(1), Duration::from_secs(1), 100).unwrap();
     // Long enough that a clock a day ahead is within it.
-    let budget = || Budget::new(u32::MAX, Duration::from_secs(30 * 86_400)).unwrap();
+    let budget = || Budget::new(u32::MAX, Duration::from_hours(720)).unwrap();
     let mut throttles = Throttles::standard().unwrap();
     throttles.password = backoff();
     throttles.totp = backoff();
@@ -342,7 +342,7 @@ on_every_store! {
         ] {
             let node = world.node_with_window(window);
             for (place, accepted) in accepted.into_iter().enumerate() {
-                world.pass(Duration::from_secs(300));
+                world.pass(Duration::from_mins(5));
                 let step = i64::try_from(place).unwrap() - 2;
                 let code = ann.app.at(shifted(world.clock.now(), step * 30));
                 let pending = pend(&node, &ann.person.email, PASSWORD).await;
@@ -360,7 +360,7 @@ on_every_store! {
     /// ATK-TOTP-03
     async fn a_clock_set_back_opens_no_used_step(world: World) {
         let ann = enrolled(&world, "ann@example.com").await;
-        world.pass(Duration::from_secs(300));
+        world.pass(Duration::from_mins(5));
         let used = world.clock.now();
         let pending = pend(&world.dashboard, &ann.person.email, PASSWORD).await;
         finish(&world.dashboard, &pending, ann.totp(&world)).await.unwrap();
@@ -450,7 +450,7 @@ on_every_store! {
         let setup = world.dashboard.begin_totp(&ann.session).await.unwrap();
         let app = App::scan(&setup);
         let life = setup.expires_at().duration_since(world.clock.now()).unsigned_abs();
-        assert_eq!(life, Duration::from_secs(15 * 60));
+        assert_eq!(life, Duration::from_mins(15));
         world.pass(life);
         let stepped = world.dashboard.step_up(&ann.session, proof(None)).await.unwrap();
         let ann = world.signed_in(ann.email, stepped).await;
@@ -656,7 +656,7 @@ on_every_store! {
             assert!(matches!(answer, Err(SignInError::InvalidCode)));
             world.pass(Duration::from_secs(1));
         }
-        world.pass(Duration::from_secs(3_600));
+        world.pass(Duration::from_hours(1));
         let pending = pend(&world.dashboard, &ann.person.email, PASSWORD).await;
         let answer = finish(&world.dashboard, &pending, ann.totp(&world)).await.unwrap_err();
         assert_eq!(refused(&answer), Some(Refused::Disabled));
@@ -1008,9 +1008,9 @@ impl<'a> Walk<'a> {
         let Ok(signed_in) = answer else {
             self.refused += 1;
             if live {
-                self.pending.push(pending)
+                self.pending.push(pending);
             } else {
-                self.dead.insert(0, pending.0)
+                self.dead.insert(0, pending.0);
             }
             return;
         };

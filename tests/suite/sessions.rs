@@ -21,7 +21,7 @@ use crate::world::{
     AnyStore, OTHER_PASSWORD, PASSWORD, World, email, from, on_every_store, password, source,
 };
 
-const HOUR: Duration = Duration::from_secs(3_600);
+const HOUR: Duration = Duration::from_hours(1);
 const SECOND: Duration = Duration::from_secs(1);
 
 impl World {
@@ -60,7 +60,7 @@ on_every_store! {
         let mut ann = world.person("ann@example.com").await;
         let (phone, _) = world.enrol(&mut ann).await;
         let before = world.dashboard.sessions(&ann.session).await.unwrap().len();
-        world.pass(Duration::from_secs(60));
+        world.pass(Duration::from_mins(1));
         let answer = world.dashboard.sign_in(&ann.email, password(PASSWORD), &source()).await.unwrap();
         let SignIn::SecondFactorNeeded(pending) = answer else { panic!("{answer:?}") };
         // The password alone started nothing.
@@ -72,7 +72,7 @@ on_every_store! {
 
         let code = SecondFactor::Totp(phone.code(&world));
         world.dashboard.second_factor(pending.token(), code, &source()).await.unwrap();
-        world.pass(Duration::from_secs(60));
+        world.pass(Duration::from_mins(1));
         let code = SecondFactor::Totp(phone.code(&world));
         assert!(world.dashboard.second_factor(pending.token(), code, &source()).await.is_err());
     }
@@ -567,7 +567,7 @@ fn the_documented_limits_are_the_defaults() {
 /// SP800-63B-4-2.1.3: no more than 30 days unless somebody asks for it by a name that says danger
 #[test]
 fn more_than_thirty_days_must_be_asked_for() {
-    const DAY: Duration = Duration::from_secs(86_400);
+    const DAY: Duration = Duration::from_hours(24);
     assert!(SessionLimits::default().absolute() <= 30 * DAY);
     assert!(SessionLimits::new(DAY, 30 * DAY).is_ok());
     assert!(SessionLimits::new(DAY, 30 * DAY + SECOND).is_err());
@@ -593,7 +593,7 @@ proptest! {
     /// ATK-SESS-05, ASVS-5.0-1.4.2: no lifetime wraps: it is within its bounds as given, or a typed error
     #[test]
     fn a_lifetime_is_kept_as_given_or_refused(idle in any_time(), absolute in any_time()) {
-        let most = Duration::from_secs(30 * 86_400);
+        let most = Duration::from_hours(720);
         let fits = !idle.is_zero() && idle <= absolute && absolute <= most;
         match SessionLimits::new(idle, absolute) {
             Ok(limits) => prop_assert!(fits && limits.idle() == idle && limits.absolute() == absolute),
@@ -609,7 +609,7 @@ proptest! {
 /// ATK-SESS-05, ASVS-5.0-1.4.2: at the ends of time, a session is over or lives within its limits; nothing wraps
 #[tokio::test]
 async fn sessions_at_the_ends_of_time_never_outlive_their_limits() {
-    let year = Duration::from_secs(366 * 86_400);
+    let year = Duration::from_hours(8784);
     let limits = SessionLimits::danger_up_to_a_year(year, year).unwrap();
     let mut world =
         World::over(AnyStore::Memory(MemoryStore::new()), None, |builder| builder.sessions(limits));

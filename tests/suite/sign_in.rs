@@ -13,7 +13,7 @@ use portcullis::totp::{TotpCode, TotpSecret, parse_otpauth};
 
 use crate::world::{OTHER_PASSWORD, PASSWORD, Person, World, email, from, on_every_store, password, source};
 
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+const DAY: Duration = Duration::from_hours(24);
 
 /// RFC 6238 over RFC 4226, apart from the code under test.
 fn digits_at(secret: &TotpSecret, seconds: i64) -> String {
@@ -46,7 +46,7 @@ pub async fn enrol(world: &World, person: &Person) -> (TotpSecret, ConfirmedTotp
     let setup = world.dashboard.begin_totp(&person.session).await.unwrap();
     let secret = parse_otpauth(setup.provisioning().otpauth_url().expose_secret()).unwrap().secret;
     let confirmed = world.dashboard.confirm_totp(&person.session, &code(world, &secret)).await.unwrap();
-    world.pass(Duration::from_secs(60));
+    world.pass(Duration::from_mins(1));
     (secret, confirmed)
 }
 
@@ -76,7 +76,7 @@ on_every_store! {
         world.person("ann@example.com").await;
         let sus = world.person("sus@example.com").await;
         let operator = Operator::of(&world.dashboard, "ops").unwrap();
-        operator.suspend_account(sus.session.account(), "a test").await.unwrap();
+        let _ = operator.suspend_account(sus.session.account(), "a test").await.unwrap();
         let mut seen = Vec::new();
         for address in ["ann@example.com", "sus@example.com", "nobody@example.com"] {
             let before = world.dashboard.hashes_computed();
@@ -216,7 +216,7 @@ on_every_store! {
         let (ann, sus) = (world.person("ann@example.com").await, world.person("sus@example.com").await);
         let (totp, confirmed) = enrol(&world, &ann).await;
         let operator = Operator::of(&world.dashboard, "ops").unwrap();
-        operator.suspend_account(sus.session.account(), "a test").await.unwrap();
+        let _ = operator.suspend_account(sus.session.account(), "a test").await.unwrap();
         world.dashboard.sign_up(&email("new@example.com"), password(PASSWORD), &source()).await.unwrap();
         let ben = world.person("ben@example.com").await;
         let bad = world.person("bad@example.com").await;
@@ -258,7 +258,7 @@ on_every_store! {
         let typed = portcullis::recovery::TypedRecoveryCode::parse(typed.expose_secret()).unwrap();
         assert_eq!(second(&token, SecondFactor::Recovery(typed)).await, [(kind, Succeeded, None)]);
         let token = pending(&world, &ann).await;
-        world.pass(Duration::from_secs(600));
+        world.pass(Duration::from_mins(10));
         let late = SecondFactor::Totp(code(&world, &totp));
         assert_eq!(second(&token, late).await, [(kind, Refused, Some("pending_sign_in_over"))]);
 

@@ -15,7 +15,7 @@ use crate::world::{OTHER_PASSWORD, PASSWORD, World, email, on_every_store, passw
 
 const SECOND: Duration = Duration::from_secs(1);
 /// The step-up window.
-const WINDOW: Duration = Duration::from_secs(600);
+const WINDOW: Duration = Duration::from_mins(10);
 
 /// Every sensitive operation of an account. A new one belongs here.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -139,7 +139,7 @@ on_every_store! {
         let node = world.node();
         let ann = world.person("ann@example.com").await;
         let old = SessionToken::parse(ann.signed_in.token().expose_secret()).unwrap();
-        world.pass(Duration::from_secs(3_600));
+        world.pass(Duration::from_hours(1));
         node.session(&old, Activity::Background, &source()).await.unwrap();
         let signed_in = world.dashboard.step_up(&ann.session, proof(None)).await.unwrap();
         for door in [&world.dashboard, &node] {

@@ -39,7 +39,7 @@ impl Phone {
 
     /// A code that was not used yet, and a full proof with it.
     pub fn proof(&self, world: &World) -> Proof {
-        world.pass(Duration::from_secs(60));
+        world.pass(Duration::from_mins(1));
         proof(Some(SecondFactor::Totp(self.code(world))))
     }
 }
@@ -67,7 +67,7 @@ impl World {
 
     /// Signs in with the usual password and a phone.
     pub async fn sign_in_with(&self, email: &EmailAddress, phone: &Phone) -> Person {
-        self.pass(Duration::from_secs(60));
+        self.pass(Duration::from_mins(1));
         let pending = match self.dashboard.sign_in(email, password(PASSWORD), &source()).await.unwrap() {
             SignIn::SecondFactorNeeded(pending) => pending,
             other => panic!("no second factor was asked for: {other:?}"),

@@ -13,7 +13,7 @@ use tokio::sync::Barrier;
 use crate::sign_in::{code, enrol, wrong_code};
 use crate::world::{OTHER_PASSWORD, PASSWORD, Person, World, email, from, on_every_store, password, source};
 
-const HOUR: Duration = Duration::from_secs(3_600);
+const HOUR: Duration = Duration::from_hours(1);
 
 async fn try_with(world: &World, address: &str, text: &str, source: &str) -> Result<SignIn, SignInError> {
     world.dashboard.sign_in(&email(address), password(text), &from(source)).await
@@ -110,7 +110,7 @@ on_every_store! {
         let ann = world.person("ann@example.com").await;
         let world = world.with(|builder| {
             let mut throttles = Throttles::standard().unwrap();
-            throttles.everywhere = Budget::new(20, Duration::from_secs(60)).unwrap();
+            throttles.everywhere = Budget::new(20, Duration::from_mins(1)).unwrap();
             builder.throttles(throttles)
         });
         let mut evaluated = 0;
@@ -127,7 +127,7 @@ on_every_store! {
         let token = ResetToken::parse(&world.mailed_token(&ann.email).await).unwrap();
         world.dashboard.reset_password(&token, password(OTHER_PASSWORD), &source()).await.unwrap();
         // It refills by itself.
-        world.pass(Duration::from_secs(60));
+        world.pass(Duration::from_mins(1));
         world.sign_in(&ann.email, OTHER_PASSWORD).await;
     }
 
@@ -243,7 +243,7 @@ on_every_store! {
             }
         }
         assert_eq!(world.dashboard.hashes_computed() - before, 100);
-        assert_eq!(longest, Duration::from_secs(900));
+        assert_eq!(longest, Duration::from_mins(15));
         // On another node over the same store, after a restart so to say, and much later.
         let node = world.node();
         world.pass(24 * HOUR * 400);

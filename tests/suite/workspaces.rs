@@ -25,7 +25,7 @@ async fn every_operation(
     let told = |error: KeyError| format!("{error:?}");
     let also = |error: WorkspaceError| format!("{error:?}");
     let question = Question::from(Permission::KEYS_READ);
-    let overlap = Rotation::Overlap(Duration::from_secs(60));
+    let overlap = Rotation::Overlap(Duration::from_mins(1));
     let answers = [
         ("keys", dashboard.keys(member, project, None, 10).await.map(drop).map_err(told)),
         ("key", dashboard.key(member, key).await.map(drop).map_err(told)),
