@@ -45,7 +45,7 @@ pub use error::{
     AccountError, Fault, KeyError, OperatorError, ResetError, SessionError, SignInError, SignUpError,
     WorkspaceError,
 };
-pub use housekeeping::Swept;
+pub use housekeeping::{CatalogueMismatch, Swept};
 pub use keys::{
     Committed, Expiry, IssuedKey, KeyPage, KeyView, MAX_OVERLAP, NewKey, NewKeyKind, Rotation, SecretView,
 };

@@ -1,4 +1,6 @@
-//! No foreign type is in the public API unless `tests/public_types.allow` lists it.
+//! No foreign type is in the public API unless `tests/public_types.allow` lists it, and what is public at all is what
+//! `tests/public_api.txt` says: a change of it is a change of that file, seen in review and weighed against the semver
+//! policy of the README. `UPDATE=1` writes it anew.
 //!
 //! `tests/run` makes rustdoc's JSON of all features and says in `PORTCULLIS_RUSTDOC_JSON` where it is; without
 //! it the checker alone is tested, since stable rustdoc has no JSON output.
@@ -85,6 +87,55 @@ fn the_public_api_names_only_allowed_foreign_types() {
     }
     let found: Vec<&str> = found.keys().map(String::as_str).collect();
     assert_eq!(found, allowed, "tests/public_types.allow on the right");
+}
+
+/// Everything public, by kind and name: types, functions and constants by their path, methods by their type's.
+fn surface(doc: &Value) -> BTreeSet<String> {
+    let mut lines = BTreeSet::new();
+    for path in doc["paths"].as_object().unwrap().values().filter(|path| path["crate_id"] == 0) {
+        lines.insert(format!("{} {}", path["kind"].as_str().unwrap(), joined(path)));
+    }
+    for item in doc["index"].as_object().unwrap().values().filter(|item| item["crate_id"] == 0) {
+        let implementation = &item["inner"]["impl"];
+        let of = &doc["paths"][implementation["for"]["resolved_path"]["id"].to_string()];
+        if !implementation["trait"].is_null() || of["crate_id"] != 0 {
+            continue;
+        }
+        for id in implementation["items"].as_array().into_iter().flatten() {
+            let member = &doc["index"][id.to_string()];
+            if let (Some(name), "public") =
+                (member["name"].as_str(), member["visibility"].as_str().unwrap_or(""))
+            {
+                lines.insert(format!("member {}::{name}", joined(of)));
+            }
+        }
+    }
+    lines
+}
+
+fn joined(path: &Value) -> String {
+    path["path"].as_array().unwrap().iter().map(|part| part.as_str().unwrap()).collect::<Vec<_>>().join("::")
+}
+
+#[test]
+fn the_public_api_is_the_one_that_is_written_down() {
+    let Some(path) = std::env::var_os("PORTCULLIS_RUSTDOC_JSON") else { return };
+    let doc: Value = serde_json::from_str(&std::fs::read_to_string(Path::new(&path)).unwrap()).unwrap();
+    let found = surface(&doc);
+    assert!(
+        found.contains("member portcullis::dashboard::Dashboard::sign_in"),
+        "the walk is not what it was"
+    );
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/public_api.txt");
+    if std::env::var_os("UPDATE").is_some() {
+        let text: String = found.iter().flat_map(|line| [line.as_str(), "\n"]).collect();
+        std::fs::write(&file, text).unwrap();
+    }
+    let written = std::fs::read_to_string(&file).unwrap();
+    let written: BTreeSet<String> = written.lines().map(str::to_owned).collect();
+    let gone: Vec<_> = written.difference(&found).collect();
+    let new: Vec<_> = found.difference(&written).collect();
+    assert!(gone.is_empty() && new.is_empty(), "gone: {gone:#?}\nnew: {new:#?}");
 }
 
 #[test]

@@ -57,6 +57,8 @@ async fn main() -> Result<(), Failure> {
     let people =
         Dashboard::builder(store.clone(), "Acme", &base, Arc::clone(&catalogue), Arc::clone(&format), seals)?
             .build()?;
+    // A scope that was removed while keys still have it is a mistake better seen now.
+    people.check_catalogue().await?;
     let programs = ApiDoor::builder(store.clone(), store.clone(), catalogue, format).usage(store).build();
     let programs = Arc::new(programs);
 

@@ -2,6 +2,8 @@
 
 use super::Dashboard;
 use super::error::Fault;
+use crate::access::NamesStillInUse;
+use crate::error::Coded;
 use crate::store::StoreError;
 use crate::throttle::FORGET_AFTER;
 
@@ -18,7 +20,40 @@ pub struct Swept {
 /// Rows of each kind that one round deletes at most.
 const ROUND: u32 = 500;
 
+/// The service cannot start on this catalogue.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CatalogueMismatch {
+    /// Roles, keys or ceilings mention names that the catalogue neither has nor maps to others.
+    #[error(transparent)]
+    StillInUse(#[from] NamesStillInUse),
+    /// The store failed.
+    #[error(transparent)]
+    Fault(#[from] Fault),
+}
+
+impl Coded for CatalogueMismatch {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::StillInUse(names) => names.code(),
+            Self::Fault(fault) => fault.code(),
+        }
+    }
+}
+
 impl Dashboard {
+    /// Whether every permission and scope that is stored is one that the catalogue knows or maps. Ask at start-up and do
+    /// not start otherwise: an unknown name grants nothing, so what was removed by mistake would be noticed late.
+    ///
+    /// # Errors
+    /// [`CatalogueMismatch`].
+    pub async fn check_catalogue(&self) -> Result<(), CatalogueMismatch> {
+        let inner = &self.inner;
+        let mut snapshot = inner.read().await.map_err(Fault::Store)?;
+        let (permissions, scopes) = snapshot.names_in_use().await.map_err(Fault::Store)?;
+        Ok(inner.catalogue.check_in_use(&permissions, &scopes)?)
+    }
+
     /// Deletes sessions, tokens, sign-ups and enrolments that are over, and counters that nobody has touched for
     /// 90 days. Safe on many nodes at once; run it every few minutes.
     ///

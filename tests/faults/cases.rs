@@ -401,6 +401,9 @@ fn account() -> Vec<Case> {
         case("Dashboard::account", "", |door, people| async move {
             Ok(Got::Said(format!("{:?}", door.account(&people.ada.session).await?)))
         }),
+        case("Dashboard::check_catalogue", "", |door, _| async move {
+            Ok(Got::Said(format!("{:?}", door.check_catalogue().await?)))
+        }),
         case("Dashboard::onboarding", "", |door, people| async move {
             Ok(Got::Said(format!("{:?}", door.onboarding(&people.ada.session).await?)))
         }),

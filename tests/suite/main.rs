@@ -39,6 +39,7 @@ mod second_factor;
 mod sessions;
 mod sign_in;
 mod sign_up;
+mod start_up;
 mod step_up;
 mod story;
 mod throttling;
