@@ -16,6 +16,7 @@
 //! | the service's operator acts | [`Operator`] |
 
 mod account;
+mod builder;
 mod change_email;
 mod change_password;
 mod config;
@@ -33,6 +34,7 @@ mod second_factor;
 mod sessions;
 mod sign_in;
 mod sign_up;
+mod signed_in;
 mod step_up;
 mod throttling;
 mod workspaces;
@@ -40,7 +42,8 @@ mod workspaces;
 use std::sync::Arc;
 
 pub use account::AccountView;
-pub use config::{BadConfig, DashboardBuilder, SessionLimits, Throttles};
+pub use builder::DashboardBuilder;
+pub use config::{BadConfig, SessionLimits, Throttles};
 pub use error::{
     AccountError, Fault, KeyError, OperatorError, ResetError, SessionError, SignInError, SignUpError,
     WorkspaceError,
@@ -53,8 +56,9 @@ pub use onboarding::{Onboarding, OnboardingStep};
 pub use operator::{BadOperatorName, Operator};
 pub use outbox::Delivered;
 pub use second_factor::{ConfirmedTotp, SecondFactorStatus, TotpSetup};
-pub use sessions::{Activity, Session, SessionView};
-pub use sign_in::{PendingSignIn, SecondFactor, SignIn, SignedIn};
+pub use sessions::{Activity, Session};
+pub use sign_in::{PendingSignIn, SecondFactor, SignIn};
+pub use signed_in::{SessionView, SignedIn};
 pub use step_up::Proof;
 pub use workspaces::{Member, ProjectView, WorkspaceView};
 

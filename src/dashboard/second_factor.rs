@@ -9,7 +9,7 @@ use super::Dashboard;
 use super::error::{AccountError, Fault};
 use super::inner::Inner;
 use super::sessions::Session;
-use super::sign_in::SignedIn;
+use super::signed_in::SignedIn;
 use super::throttling::Charges;
 use crate::email::EmailAddress;
 use crate::id::{AccountId, FactorId, Id};

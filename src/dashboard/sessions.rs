@@ -1,17 +1,16 @@
 //! Sessions: shown by a token, ended by time, by their owner, or by a change of credentials.
 
 use jiff::{SignedDuration, Timestamp};
-use serde::Serialize;
 
 use super::Dashboard;
 use super::error::{AccountError, Fault, SessionError};
 use super::inner::Inner;
-use super::sign_in::SignedIn;
+use super::signed_in::{SessionView, SignedIn, view};
 use crate::id::{AccountId, SessionId};
 use crate::ports::{EntropyExt, EventKind, Outcome};
 use crate::secret::{SessionToken, TokenDigest};
 use crate::source::Source;
-use crate::store::record::{self, Account, Action, Actor, Assurance, FactorUse, Target};
+use crate::store::record::{self, Account, Action, Actor, Assurance, Target};
 use crate::store::{Locked, Snapshot, Transaction};
 
 /// When a session was last used is written at most this often: one write a minute, not one a request. Of a
@@ -36,30 +35,6 @@ pub enum Activity {
     Person,
     /// It is not, for example a page that polls: the idle time goes on.
     Background,
-}
-
-/// What is shown of a session. No token, no digest.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[non_exhaustive]
-pub struct SessionView {
-    /// Names it.
-    pub id: SessionId,
-    /// Whose it is.
-    pub account: AccountId,
-    /// Whether it is the one that asks.
-    pub current: bool,
-    /// When it began.
-    pub created_at: Timestamp,
-    /// When it was last used, to the minute.
-    pub seen_at: Timestamp,
-    /// When it ends unless it is used before.
-    pub idle_until: Timestamp,
-    /// When it ends in any case.
-    pub ends_at: Timestamp,
-    /// What was shown, when, and who vouches for it.
-    pub factors: Vec<FactorUse>,
-    /// From where it was started.
-    pub source: Source,
 }
 
 impl Session {
@@ -299,21 +274,6 @@ impl Inner {
         let entry =
             self.audit(self.now(), Actor::Account(session.account), action, target, &session.source)?;
         Ok(tx.append_audit(&entry).await?)
-    }
-}
-
-/// What is shown of a session.
-pub(super) fn view(session: record::Session, current: SessionId) -> SessionView {
-    SessionView {
-        id: session.id,
-        account: session.account,
-        current: session.id == current,
-        created_at: session.created_at,
-        seen_at: session.seen_at,
-        idle_until: session.idle_until,
-        ends_at: session.ends_at,
-        factors: session.assurance.factors().to_vec(),
-        source: session.source,
     }
 }
 

@@ -6,7 +6,7 @@ use secrecy::SecretString;
 use super::Dashboard;
 use super::error::SignInError;
 use super::inner::Inner;
-use super::sessions::SessionView;
+use super::signed_in::SignedIn;
 use super::throttling::{Charged, Charges};
 use crate::email::EmailAddress;
 use crate::error::Coded;
@@ -14,7 +14,7 @@ use crate::id::AccountId;
 use crate::password::PasswordHash;
 use crate::ports::{EntropyExt, EventKind, Message, Outcome};
 use crate::recovery::TypedRecoveryCode;
-use crate::secret::{SessionToken, SignInToken, TokenDigest};
+use crate::secret::{SignInToken, TokenDigest};
 use crate::source::Source;
 use crate::store::record::{
     Account, Action, Actor, AssertedBy, Assurance, Factor, OneTimeToken, RecoveryCodeRow, SignUp, Target,
@@ -40,13 +40,6 @@ pub enum SignIn {
     PasswordChangeNeeded,
 }
 
-/// A finished sign-in: the token to hand to the browser, once.
-#[derive(Debug)]
-pub struct SignedIn {
-    token: SessionToken,
-    session: SessionView,
-}
-
 /// A sign-in whose second factor is owed. It opens nothing, and is no session by type.
 #[derive(Debug)]
 pub struct PendingSignIn {
@@ -62,24 +55,6 @@ pub enum SecondFactor {
     Totp(TotpCode),
     /// A recovery code; it works once.
     Recovery(TypedRecoveryCode),
-}
-
-impl SignedIn {
-    pub(super) fn new(token: SessionToken, session: SessionView) -> Self {
-        Self { token, session }
-    }
-
-    /// The session's token: the browser's cookie.
-    #[must_use]
-    pub fn token(&self) -> &SessionToken {
-        &self.token
-    }
-
-    /// What is known of the session.
-    #[must_use]
-    pub fn session(&self) -> &SessionView {
-        &self.session
-    }
 }
 
 impl PendingSignIn {

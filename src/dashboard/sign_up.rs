@@ -11,7 +11,7 @@ use super::Dashboard;
 use super::error::{Fault, SignUpError};
 use super::inner::{Inner, in_workspace, with_after};
 use super::link::link;
-use super::sign_in::SignedIn;
+use super::signed_in::SignedIn;
 use super::throttling::Charges;
 use crate::access::Role;
 use crate::email::EmailAddress;
