@@ -27,6 +27,7 @@ mod builtin;
 mod catalogue;
 mod decide;
 mod fault;
+mod info;
 mod name;
 mod role;
 mod set;
@@ -35,9 +36,10 @@ mod table;
 mod tests;
 
 pub use self::authority::{KeyAuthority, Lacking, covers, key_worth};
-pub use self::catalogue::{Catalogue, CatalogueBuilder, Compiled, MAX_NAMES, PermissionInfo, ScopeInfo};
+pub use self::catalogue::{Catalogue, CatalogueBuilder, Compiled};
 pub use self::decide::{DecidedBy, Decision, Denial, Granted, Question, Remedy, Rule};
 pub use self::fault::{CatalogueError, NameKind, NamesStillInUse};
+pub use self::info::{MAX_NAMES, PermissionInfo, ScopeInfo};
 pub use self::name::{MAX_NAME_LENGTH, MalformedName, Permission, Scope};
 pub use self::role::{
     BuiltinRole, Level, MalformedRole, ProjectRole, Rights, Role, RoleBook, RoleDefinition, Standing,

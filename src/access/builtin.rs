@@ -1,6 +1,6 @@
 //! The permissions that come with the crate.
 
-use super::catalogue::PermissionInfo;
+use super::info::PermissionInfo;
 use super::name::Permission;
 use super::role::{BuiltinRole, Level};
 

@@ -5,40 +5,10 @@ use std::collections::{BTreeSet, HashMap};
 
 use super::builtin::builtin_permissions;
 use super::fault::{CatalogueError, NameKind, NamesStillInUse};
+use super::info::{MAX_NAMES, PermissionInfo, ScopeInfo};
 use super::name::{MalformedName, Permission, Scope};
 use super::role::{BuiltinRole, Level, Rights, Role, RoleBook, RoleDefinition, Standing};
 use super::set::{NameSet, PermissionBit, PermissionSet, ScopeBit, ScopeSet};
-
-/// The most permissions, built-in ones included, and the most scopes that a catalogue holds.
-pub const MAX_NAMES: usize = 256;
-
-/// A permission, as a catalogue page shows it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct PermissionInfo {
-    /// Its name.
-    pub name: Permission,
-    /// Where it applies.
-    pub level: Level,
-    /// The least built-in role that has it.
-    pub lowest: BuiltinRole,
-    /// What it allows, in a sentence.
-    pub description: String,
-    /// Whether it comes with the crate.
-    pub builtin: bool,
-}
-
-/// A scope, as a catalogue page shows it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct ScopeInfo {
-    /// Its name.
-    pub name: Scope,
-    /// The least built-in role whose holders' keys may carry it.
-    pub lowest: BuiltinRole,
-    /// What it allows, in a sentence.
-    pub description: String,
-}
 
 /// The permissions and scopes of a service, compiled. Built once, at start-up; sets and bits of one catalogue
 /// mean nothing in another.

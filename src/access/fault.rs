@@ -3,7 +3,7 @@
 use core::fmt;
 use std::collections::BTreeSet;
 
-use super::catalogue::MAX_NAMES;
+use super::info::MAX_NAMES;
 use super::name::{MalformedName, Permission, Scope};
 use crate::error::Coded;
 
