@@ -29,7 +29,7 @@ pub trait Id: Copy + Eq + Ord + core::hash::Hash + fmt::Debug + fmt::Display + S
 
 /// The text was no UUID.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not an identifier: a UUID is 32 hexadecimal digits in five groups")]
+#[error("not an identifier: a UUID in lower case, 32 hexadecimal digits in five groups")]
 pub struct MalformedId(());
 
 macro_rules! ids {
@@ -65,7 +65,9 @@ macro_rules! ids {
             type Err = MalformedId;
 
             fn from_str(text: &str) -> Result<Self, MalformedId> {
-                Uuid::try_parse(text).map(Self).map_err(|_| MalformedId(()))
+                let read = Uuid::try_parse(text).ok();
+                // One spelling each, so that a path names a thing in one way.
+                read.filter(|uuid| uuid.hyphenated().to_string() == text).map(Self).ok_or(MalformedId(()))
             }
         }
     )*};
@@ -117,5 +119,11 @@ mod tests {
         let id = KeyId::from_parts(Timestamp::UNIX_EPOCH, [7; 10]);
         assert_eq!(id.to_string().parse::<KeyId>(), Ok(id));
         assert!("not-a-uuid".parse::<KeyId>().is_err());
+        let text = id.to_string();
+        for other in
+            [text.to_uppercase(), text.replace('-', ""), format!("{{{text}}}"), format!("urn:uuid:{text}")]
+        {
+            assert!(other.parse::<KeyId>().is_err(), "{other}");
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! Mail that goes nowhere: it is printed, and kept as files.
 
+use std::io::Write as _;
 use std::path::PathBuf;
 
 use async_trait::async_trait;
@@ -24,7 +25,8 @@ impl Mailer for Folder {
             format!("To: {}\nSubject: {}\n\n{}\n", mail.to, mail.message.subject(), mail.message.text());
         // Ids sort by time; one mail sent twice is one file.
         let name = format!("{}-{}.txt", mail.id.uuid(), mail.message.kind());
-        std::fs::write(self.path.join(name), &text).map_err(|_| MailerError)?;
+        let mut file = super::private(&self.path.join(name)).map_err(|_| MailerError)?;
+        file.write_all(text.as_bytes()).map_err(|_| MailerError)?;
         println!("\n✉ {}", text.trim_end().replace('\n', "\n  "));
         Ok(())
     }

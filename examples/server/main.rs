@@ -10,6 +10,7 @@ mod mail;
 mod model;
 
 use std::error::Error;
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -52,8 +53,9 @@ async fn main() -> Result<(), Failure> {
         .build(&catalogue)?;
     let format = Arc::new(KeyFormat::new("acme", &["live", "test"])?);
 
-    let store = SqliteStore::open(data.join("portcullis.db"), SqliteOptions::default())?;
-    let seals = SealingKeys::new(SealingKey::new(1, sealing_key(&data.join("sealing.key"))?)?);
+    let database = data.join("portcullis.db");
+    let seals = SealingKeys::new(SealingKey::new(1, sealing_key(&data.join("sealing.key"), &database)?)?);
+    let store = SqliteStore::open(database, SqliteOptions::default())?;
     let people =
         Dashboard::builder(store.clone(), "Acme", &base, Arc::clone(&catalogue), Arc::clone(&format), seals)?
             .build()?;
@@ -92,16 +94,31 @@ async fn main() -> Result<(), Failure> {
 
 /// The key that seals TOTP secrets and unsent mail. A real service has it from its secret store; this one makes it
 /// once and keeps it in a file beside the database, which protects nothing.
-fn sealing_key(file: &Path) -> Result<[u8; 32], Failure> {
+fn sealing_key(file: &Path, database: &Path) -> Result<[u8; 32], Failure> {
     match std::fs::read(file) {
         Ok(bytes) => Ok(bytes.try_into().map_err(|_| "the sealing key is not 32 bytes long")?),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            if database.exists() {
+                return Err("the sealing key is gone, and what it sealed cannot be read without it".into());
+            }
             let key: [u8; 32] = SystemEntropy::new().bytes()?;
-            std::fs::write(file, key)?;
+            // Written beside and moved into place, so that a crash leaves a whole key or none.
+            let beside = file.with_extension("new");
+            private(&beside)?.write_all(&key)?;
+            std::fs::rename(beside, file)?;
             Ok(key)
         }
         Err(error) => Err(error.into()),
     }
+}
+
+/// A new file that nobody else may read.
+fn private(file: &Path) -> std::io::Result<std::fs::File> {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(file)
 }
 
 async fn sweep(people: Dashboard) {

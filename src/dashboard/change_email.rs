@@ -12,6 +12,7 @@ use crate::email::EmailAddress;
 use crate::ports::{EntropyExt, EventKind, Message, Outcome};
 use crate::secret::ChangeEmailToken;
 use crate::store::record::{Action, Actor, OneTimeToken, Target, TokenKind};
+use crate::throttle::CounterKey;
 
 impl Dashboard {
     /// Asks for another address: mails it a link, and tells the present one. Asks for recent proofs. The answer is
@@ -87,7 +88,9 @@ impl Dashboard {
                 if !tx.update_account(&account).await? {
                     return Err(AccountError::EmailTaken);
                 }
-                tx.delete_sign_ups_of(&next).await?;
+                // Sign-ups that wait at this address stay: whoever made them learns nothing from their end. But
+                // what strangers failed at here before does not count against the new owner.
+                tx.delete_counter(CounterKey::of("password", next.canonical().as_bytes())).await?;
                 tx.delete_tokens_of(&account, TokenKind::Reset).await?;
                 for to in [&old, &next] {
                     let message = Message::EmailChanged { now: next.as_written().to_owned() };

@@ -143,6 +143,9 @@ pub struct Throttles {
     pub mail_from_source: Budget,
     /// The same for an IPv6 /48: 120 an hour.
     pub mail_from_site: Budget,
+    /// Sets of recovery codes made for one account: 10 an hour, since each takes ten password hashes. It asks for a
+    /// session with recent proofs, so no stranger can use it up.
+    pub new_codes: Budget,
 }
 
 impl Throttles {
@@ -164,6 +167,7 @@ impl Throttles {
             mail_to_address: Budget::new(5, HOUR)?,
             mail_from_source: Budget::new(30, HOUR)?,
             mail_from_site: Budget::new(120, HOUR)?,
+            new_codes: Budget::new(10, HOUR)?,
         })
     }
 }

@@ -6,11 +6,13 @@ use super::Dashboard;
 use super::error::{Fault, OperatorError};
 use super::inner::{Inner, in_workspace, with_after};
 use super::keys::Committed;
+use super::throttling::Charges;
 use crate::id::{AccountId, KeyId, ProjectId, WorkspaceId};
-use crate::ports::{EventKind, Message, Outcome};
+use crate::key::RateLimit;
+use crate::ports::{EntropyFailed, EventKind, Message, Outcome};
 use crate::source::Source;
 use crate::store::Transaction;
-use crate::store::record::{AccountStatus, Action, Actor, Suspension, Target, TokenKind};
+use crate::store::record::{AccountStatus, Action, Actor, AuditEntry, Suspension, Target, TokenKind};
 
 /// The longest reason, in bytes.
 const MOST_REASON: usize = 500;
@@ -85,6 +87,61 @@ impl Operator {
     /// [`OperatorError`].
     pub async fn resume_project(&self, id: ProjectId) -> Result<Committed, OperatorError> {
         self.set_project(id, None).await
+    }
+
+    /// Limits how many requests all keys of a project may make together; `None` sets them free.
+    ///
+    /// # Errors
+    /// [`OperatorError`].
+    pub async fn limit_project(
+        &self,
+        id: ProjectId,
+        limit: Option<RateLimit>,
+    ) -> Result<Committed, OperatorError> {
+        let inner = self.inner();
+        inner
+            .within(async |mut tx| {
+                let found = tx.project(id).await?.ok_or(OperatorError::NotFound)?;
+                let workspace = tx.lock_workspace(found.workspace).await?.ok_or(OperatorError::NotFound)?;
+                let mut project = tx.project(id).await?.ok_or(OperatorError::NotFound)?;
+                project.rate_limit = limit;
+                if !tx.update_project(&workspace, &project).await? {
+                    return Err(OperatorError::NotFound);
+                }
+                let target = Target::Project(id);
+                let mut entry = self.entry(Some(workspace.id), Action::ProjectRateLimited, target)?;
+                entry.before = Some(json!({ "rate_limit": found.rate_limit }));
+                Ok(tx.append_audit(&with_after(entry, json!({ "rate_limit": limit }))).await?)
+            })
+            .await?;
+        Ok(self.done(Target::Project(id)))
+    }
+
+    /// Clears the failed tries of an account, so that password, app and recovery codes are evaluated again: the way out
+    /// when a stranger who knows the password has turned both second factors off. It shows and changes no credential;
+    /// the person is told by mail.
+    ///
+    /// # Errors
+    /// [`OperatorError`].
+    pub async fn unlock_account(&self, id: AccountId, reason: &str) -> Result<(), OperatorError> {
+        let reason = checked(reason)?;
+        let inner = self.inner();
+        inner
+            .within(async |mut tx| {
+                let account = tx.lock_account(id).await?.ok_or(OperatorError::NotFound)?;
+                let (throttles, nowhere) = (&inner.config.throttles, Source::unknown());
+                Charges::password(throttles, &account.email, &nowhere).forget_failures(&mut *tx).await?;
+                Charges::totp(throttles, id, &nowhere).forget_failures(&mut *tx).await?;
+                Charges::recovery(throttles, id, &nowhere).forget_failures(&mut *tx).await?;
+                inner.owe_mail(&mut *tx, inner.now(), &account.email, Message::AccountUnlocked).await?;
+                let target = Target::Account(id);
+                self.audit(&mut *tx, None, Action::AccountUnlocked, target, Some(reason)).await?;
+                Ok::<_, OperatorError>(())
+            })
+            .await?;
+        inner.mail_waits.notify_one();
+        self.acted(Target::Account(id));
+        Ok(())
     }
 
     /// Suspends a key.
@@ -242,16 +299,26 @@ impl Operator {
         target: Target,
         reason: Option<&str>,
     ) -> Result<(), Fault> {
-        let inner = self.inner();
-        let actor = Actor::Operator(self.name.clone());
-        let mut entry = inner.audit(inner.now(), actor, action, target, &Source::unknown())?;
+        let mut entry = self.entry(workspace, action, target)?;
         if let Some(reason) = reason {
             entry = with_after(entry, json!({ "reason": reason }));
         }
-        if let Some(workspace) = workspace {
-            entry = in_workspace(entry, workspace);
-        }
         Ok(tx.append_audit(&entry).await?)
+    }
+
+    fn entry(
+        &self,
+        workspace: Option<WorkspaceId>,
+        action: Action,
+        target: Target,
+    ) -> Result<AuditEntry, EntropyFailed> {
+        let inner = self.inner();
+        let actor = Actor::Operator(self.name.clone());
+        let entry = inner.audit(inner.now(), actor, action, target, &Source::unknown())?;
+        Ok(match workspace {
+            Some(workspace) => in_workspace(entry, workspace),
+            None => entry,
+        })
     }
 }
 

@@ -27,10 +27,14 @@ impl Dashboard {
         inner.charge::<ResetError>(&charges, source).await?;
         inner
             .within(async |mut tx| {
-                let Some(found) = tx.account_by_email(email).await? else { return Ok(()) };
-                let Some(account) = tx.lock_account(found.id).await? else { return Ok(()) };
-                if account.is_active() && account.email == *email {
-                    inner.mail_reset_link(&mut *tx, &account).await?;
+                let now = inner.now();
+                let account = match tx.account_by_email(email).await? {
+                    Some(found) => tx.lock_account(found.id).await?,
+                    None => None,
+                };
+                match account.filter(|account| account.is_active() && account.email == *email) {
+                    Some(account) => inner.mail_reset_link(&mut *tx, &account).await?,
+                    None => inner.owe_nothing(&mut *tx, now, email).await?,
                 }
                 Ok::<_, ResetError>(())
             })
@@ -84,7 +88,11 @@ impl Dashboard {
         drop(snapshot);
         let context = [account.email.as_written(), inner.config.service.as_str()];
         inner.check_new_password(&next, &context, source).await?;
-        let hash = inner.hash(next).await?;
+        let hash = inner.hash(next).await;
+        if hash.is_err() {
+            inner.give_back(&charges).await?;
+        }
+        let hash = hash?;
         inner
             .within(async |mut tx| {
                 let now = inner.now();
@@ -141,6 +149,6 @@ impl Inner {
         };
         tx.insert_token(account, &row).await?;
         let link = link(&self.config.link_base, "reset-password", &token);
-        self.owe_mail(tx, now, &account.email, Message::ResetPassword { link, expires_at }).await
+        self.owe_mail(tx, now, &account.email, Message::ResetPassword { link, expires_at }).await.map(drop)
     }
 }

@@ -17,9 +17,9 @@ use crate::ports::{EntropyExt, EventKind, Message, Outcome};
 use crate::recovery::{CODES, RecoveryCodes};
 use crate::secret::{SealContext, Sealed};
 use crate::store::record::{
-    Action, AssertedBy, Factor, RecoveryCodeRow, Target, TokenKind, TotpEnrolment, TotpFactor,
+    Account, Action, AssertedBy, Factor, RecoveryCodeRow, Target, TokenKind, TotpEnrolment, TotpFactor,
 };
-use crate::store::{StoreError, Transaction};
+use crate::store::{Locked, StoreError, Transaction};
 use crate::totp::{Provisioning, TotpCode, TotpSecret, Verdict, matching_step};
 
 /// What a person scans or types into an authenticator app. It is not readable again.
@@ -78,7 +78,11 @@ impl Dashboard {
                 let now = inner.now();
                 let (account, _) = inner.live_and_recent(&mut *tx, session).await?;
                 let id: FactorId = inner.entropy.id(now)?;
-                let sealed = inner.seals.seal(context(id), secret.expose_bytes(), inner.entropy.bytes()?)?;
+                let sealed = inner.seals.seal(
+                    context(account.id, id),
+                    secret.expose_bytes(),
+                    inner.entropy.bytes()?,
+                )?;
                 let expires_at = now.saturating_add(inner.config.enrolment).unwrap_or(now);
                 let enrolment =
                     TotpEnrolment { id, account: account.id, secret: sealed, created_at: now, expires_at };
@@ -116,7 +120,7 @@ impl Dashboard {
         // What cannot go through costs no ten hashes.
         inner.require_recent(&found.assurance, has, inner.now())?;
         inner.enrolled_step(&enrolment, code)?;
-        let (codes, rows) = inner.make_recovery_codes(session.account).await?;
+        let (codes, rows) = inner.make_recovery_codes(session).await?;
         let (signed_in, email) = inner
             .within(async |mut tx| {
                 let now = inner.now();
@@ -202,7 +206,7 @@ impl Dashboard {
         }
         // Looked at before ten hashes are computed, and again under the lock.
         inner.require_recent(&found.assurance, true, inner.now())?;
-        let (codes, rows) = inner.make_recovery_codes(session.account).await?;
+        let (codes, rows) = inner.make_recovery_codes(session).await?;
         let email = inner
             .within(async |mut tx| {
                 let (account, _) = inner.live_and_recent(&mut *tx, session).await?;
@@ -243,8 +247,13 @@ impl Dashboard {
 
 impl Inner {
     /// The TOTP secret of a factor.
-    pub(super) fn opened_totp(&self, id: FactorId, sealed: &Sealed) -> Result<TotpSecret, Fault> {
-        let bytes = self.seals.open(context(id), sealed)?;
+    pub(super) fn opened_totp(
+        &self,
+        account: AccountId,
+        id: FactorId,
+        sealed: &Sealed,
+    ) -> Result<TotpSecret, Fault> {
+        let bytes = self.seals.open(context(account, id), sealed)?;
         TotpSecret::from_bytes(&bytes).map_err(|_| Fault::Internal("totp secret"))
     }
 
@@ -258,7 +267,7 @@ impl Inner {
         if enrolment.expires_at <= now {
             return Err(AccountError::NoEnrolment);
         }
-        let secret = self.opened_totp(enrolment.id, &enrolment.secret)?;
+        let secret = self.opened_totp(enrolment.account, enrolment.id, &enrolment.secret)?;
         match matching_step(&secret, code, now, self.config.window, None) {
             Verdict::Accepted(step) => Ok(step),
             Verdict::Replayed | Verdict::Wrong => Err(AccountError::InvalidCode),
@@ -273,10 +282,30 @@ impl Inner {
         Charges::recovery(throttles, session.account, &session.source).forget_failures(tx).await
     }
 
+    /// Seals a factor anew that an earlier key has sealed, so that the earlier key can be retired.
+    pub(super) async fn reseal(
+        &self,
+        tx: &mut dyn Transaction,
+        account: &Locked<Account>,
+        factor: TotpFactor,
+        secret: &TotpSecret,
+    ) -> Result<(), Fault> {
+        if self.seals.is_current(&factor.secret) {
+            return Ok(());
+        }
+        let context = context(factor.account, factor.id);
+        let sealed = self.seals.seal(context, secret.expose_bytes(), self.entropy.bytes()?)?;
+        Ok(tx.put_totp(account, &TotpFactor { secret: sealed, ..factor }).await?)
+    }
+
     async fn make_recovery_codes(
         &self,
-        account: AccountId,
+        session: &Session,
     ) -> Result<(RecoveryCodes, Vec<RecoveryCodeRow>), AccountError> {
+        // Ten hashes a call: without a budget of its own, one account could keep everybody else's waiting.
+        let budget = Charges::new_codes(&self.config.throttles, session.account);
+        self.charge::<AccountError>(&budget, &session.source).await?;
+        let account = session.account;
         let now = self.now();
         let mut random = [[0; crate::recovery::CODE_LENGTH]; CODES];
         for bytes in &mut random {
@@ -308,6 +337,7 @@ impl Inner {
     }
 }
 
-fn context(id: FactorId) -> SealContext {
-    SealContext { kind: "totp", row: id.uuid() }
+/// Bound to the factor and to its account: neither part of the row can be moved.
+fn context(account: AccountId, id: FactorId) -> SealContext {
+    SealContext { kind: "totp", row: id.uuid(), owner: account.uuid() }
 }

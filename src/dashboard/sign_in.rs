@@ -18,7 +18,7 @@ use crate::secret::{SignInToken, TokenDigest};
 use crate::source::Source;
 use crate::store::record::{
     Account, Action, Actor, AssertedBy, Assurance, Factor, OneTimeToken, RecoveryCodeRow, SignUp, Target,
-    TokenKind,
+    TokenKind, TotpFactor,
 };
 use crate::store::{Locked, Transaction};
 use crate::totp::{TotpCode, Verdict, matching_step};
@@ -79,7 +79,7 @@ impl PendingSignIn {
 
 impl Dashboard {
     /// Signs in with an address and a password. An unknown address and a wrong password are one answer, at the
-    /// cost of one hash each.
+    /// same cost: one hash, or two while a sign-up waits at the address.
     ///
     /// # Errors
     /// [`SignInError::InvalidCredentials`], [`SignInError::Suspended`] (only to who knows the password),
@@ -91,12 +91,10 @@ impl Dashboard {
         source: &Source,
     ) -> Result<SignIn, SignInError> {
         let inner = &self.inner;
-        inner.charge_everywhere(source)?;
         let gate = inner.gate.pass(email).await;
         let tried = inner.charge_password(email, source).await;
         drop(gate);
-        // A try that is not evaluated is no failed sign-in, or one source could use up everybody's budget.
-        let (charges, tried, known) = tried.inspect_err(|_| inner.refund_everywhere())?;
+        let (charges, tried, known) = tried?;
         let answer = inner.try_password(password, &known, tried, &charges, source).await;
         inner.tell_of_password(&answer, known.account.as_ref(), tried, source);
         answer
@@ -223,26 +221,30 @@ impl Inner {
         charges: &Charges,
         source: &Source,
     ) -> Result<SignIn, SignInError> {
+        // Given back unless the password turns out to be wrong: also when the service is busy, or nobody waits any more.
+        let everywhere = self.charge_everywhere(source)?;
         let present = known.account.as_ref().and_then(|account| account.password.as_ref());
         let verified = self.verify(password.clone(), present.map(|password| password.hash.clone())).await;
         if verified.is_err() {
-            self.refund_everywhere();
             self.give_back(charges).await?;
         }
         let verified = verified?;
         if let Some(account) = known.account.as_ref().filter(|_| verified.matches) {
-            self.refund_everywhere();
             let rehashed = if verified.outdated { self.hash(password).await.ok() } else { None };
             return self.password_shown(account, rehashed, charges, source).await;
         }
-        if let Some(sign_up) = &known.sign_up
-            && self.verify(password, Some(sign_up.password.clone())).await?.matches
-        {
-            self.refund_everywhere();
-            let now = self.now();
-            self.within(async |mut tx| Ok::<_, SignInError>(charges.refund(&mut *tx, now).await?)).await?;
-            return Ok(SignIn::VerifyEmailFirst);
+        if let Some(sign_up) = &known.sign_up {
+            let waiting = self.verify(password, Some(sign_up.password.clone())).await;
+            if !matches!(&waiting, Ok(verified) if !verified.matches) {
+                // Its own charge and no more: anybody can leave a sign-up beside an account, and its password must not
+                // wipe out the failures of the account's own.
+                self.give_back(charges).await?;
+            }
+            if waiting?.matches {
+                return Ok(SignIn::VerifyEmailFirst);
+            }
         }
+        everywhere.keep();
         if let (Some(account), true) = (&known.account, tried.just_locked) {
             self.within(async |mut tx| {
                 let now = self.now();
@@ -268,7 +270,7 @@ impl Inner {
                 let now = self.now();
                 let mut locked = tx.lock_account(account.id).await?.ok_or(SignInError::InvalidCredentials)?;
                 // The password was compared outside the transaction: it must still be the one.
-                if locked.password.as_ref().map(|p| &p.hash) != account.password.as_ref().map(|p| &p.hash) {
+                if locked.password.as_ref().map(|p| p.set_at) != account.password.as_ref().map(|p| p.set_at) {
                     return Err(SignInError::InvalidCredentials);
                 }
                 charges.refund(&mut *tx, now).await?;
@@ -424,10 +426,14 @@ impl Inner {
             Shown::Wrong => Ok(None),
             Shown::Totp(code) => {
                 let Some(factor) = tx.totp(account.id).await? else { return Ok(None) };
-                let secret = self.opened_totp(factor.id, &factor.secret)?;
+                let secret = self.opened_totp(factor.account, factor.id, &factor.secret)?;
                 match matching_step(&secret, code, now, self.config.window, Some(factor.last_step)) {
                     Verdict::Accepted(step) => {
                         let accepted = tx.accept_totp_step(account.id, step).await?;
+                        if accepted {
+                            let factor = TotpFactor { last_step: step, ..factor };
+                            self.reseal(tx, account, factor, &secret).await?;
+                        }
                         Ok(accepted.then_some(Factor::Totp))
                     }
                     Verdict::Replayed => {

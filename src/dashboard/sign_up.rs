@@ -17,13 +17,14 @@ use crate::access::Role;
 use crate::email::EmailAddress;
 use crate::error::Coded;
 use crate::ports::{EntropyExt, EventKind, Message, Outcome};
-use crate::secret::VerifyEmailToken;
+use crate::secret::{TokenDigest, VerifyEmailToken};
 use crate::source::Source;
 use crate::store::Transaction;
 use crate::store::record::{
     Account, AccountStatus, Action, Actor, AssertedBy, Assurance, Factor, Membership, Password, Project,
     SignUp, Target, Workspace,
 };
+use crate::throttle::CounterKey;
 
 /// Wrong passwords that a verification link takes before it dies.
 const MOST_WRONG_PASSWORDS: u32 = 5;
@@ -73,7 +74,11 @@ impl Dashboard {
         let charges = Charges::mail(&inner.config.throttles, email, source);
         inner.charge::<SignUpError>(&charges, source).await?;
         inner.check_new_password(&password, &context, source).await?;
-        let hash = inner.hash(password).await?;
+        let hash = inner.hash(password).await;
+        if hash.is_err() {
+            inner.give_back(&charges).await?;
+        }
+        let hash = hash?;
         let known = inner
             .within(async |mut tx| {
                 let now = inner.now();
@@ -119,16 +124,23 @@ impl Dashboard {
         inner
             .within(async |mut tx| {
                 let now = inner.now();
-                if tx.account_by_email(email).await?.is_some() {
+                let known = tx.account_by_email(email).await?.is_some();
+                let pending = tx.latest_sign_up(email).await?.filter(|pending| pending.expires_at > now);
+                let Some(pending) = pending else {
+                    return Ok::<_, SignUpError>(inner.owe_nothing(&mut *tx, now, email).await?);
+                };
+                if !tx.delete_sign_up(pending.id).await? {
                     return Ok(());
                 }
-                if let Some(pending) = tx.latest_sign_up(email).await?
-                    && pending.expires_at > now
-                    && tx.delete_sign_up(pending.id).await?
-                {
-                    inner.mail_link(&mut *tx, SignUp { created_at: now, ..pending }).await?;
+                let fresh = SignUp { created_at: now, failures: 0, ..pending };
+                if known {
+                    // Kept for as long as another one would be, with a link that nobody gets.
+                    let expires_at = now.saturating_add(inner.config.verify_link).unwrap_or(now);
+                    let token = VerifyEmailToken::from_random(inner.entropy.bytes()?).digest();
+                    tx.insert_sign_up(&SignUp { token, expires_at, ..fresh }).await?;
+                    return Ok(inner.owe_nothing(&mut *tx, now, email).await?);
                 }
-                Ok::<_, SignUpError>(())
+                Ok(inner.mail_link(&mut *tx, fresh).await?)
             })
             .await?;
         inner.mail_waits.notify_one();
@@ -186,8 +198,11 @@ impl Dashboard {
             })
             .await?
             .ok_or(SignUpError::InvalidLink)?;
-        let verified = inner.verify(password, Some(pending.password.clone())).await?;
-        if !verified.matches {
+        let verified = inner.verify(password, Some(pending.password.clone())).await;
+        if verified.is_err() {
+            inner.uncount(&digest).await?;
+        }
+        if !verified?.matches {
             return Err(SignUpError::WrongPassword);
         }
         inner
@@ -205,6 +220,20 @@ impl Dashboard {
 }
 
 impl Inner {
+    /// Takes a try at a pending sign-up back that was never evaluated.
+    async fn uncount(&self, token: &TokenDigest) -> Result<(), SignUpError> {
+        self.within(async |mut tx| {
+            if let Some(found) = tx.sign_up_by_token(token).await?
+                && tx.delete_sign_up(found.id).await?
+            {
+                let failures = found.failures.saturating_sub(1);
+                tx.insert_sign_up(&SignUp { failures, ..found }).await?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
     /// Writes a pending sign-up with a fresh token, and owes the mail with its link.
     async fn mail_link(&self, tx: &mut dyn Transaction, sign_up: SignUp) -> Result<(), Fault> {
         let now = self.now();
@@ -213,7 +242,7 @@ impl Inner {
         let link = link(&self.config.link_base, "verify-email", &token);
         let sign_up = SignUp { token: token.digest(), expires_at, ..sign_up };
         tx.insert_sign_up(&sign_up).await?;
-        self.owe_mail(tx, now, &sign_up.email, Message::VerifyEmail { link, expires_at }).await
+        self.owe_mail(tx, now, &sign_up.email, Message::VerifyEmail { link, expires_at }).await.map(drop)
     }
 
     /// The account of a verified sign-up, with its workspace and project, signed in.
@@ -242,6 +271,8 @@ impl Inner {
         }
         // Other sign-ups of the address stay until they expire: they can become no second account, and whoever
         // made them learns nothing from their end.
+        // What strangers failed at before there was an account does not count against its owner.
+        tx.delete_counter(CounterKey::of("password", account.email.canonical().as_bytes())).await?;
         let mut account = tx.lock_account(account.id).await?.ok_or(Fault::Internal("account"))?;
         let actor = Actor::Account(account.id);
         tx.append_audit(&self.audit(

@@ -156,5 +156,7 @@ impl Inner {
 
 /// Whether the account, as locked, still has the password that was compared outside the transaction.
 pub(super) fn still_has_password(account: &Locked<Account>, compared: &Account) -> Result<(), AccountError> {
-    if account.password == compared.password { Ok(()) } else { Err(AccountError::WrongPassword) }
+    // By when it was set: a hash that was renewed meanwhile is of the same password.
+    let set_at = |account: &Account| account.password.as_ref().map(|password| password.set_at);
+    if set_at(account) == set_at(compared) { Ok(()) } else { Err(AccountError::WrongPassword) }
 }

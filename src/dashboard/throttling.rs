@@ -53,6 +53,12 @@ impl Charges {
         Self { budgets: tries_from(throttles, source), backoff: Some((key, throttles.totp)) }
     }
 
+    /// Ten new recovery codes for an account.
+    pub(super) fn new_codes(throttles: &Throttles, account: AccountId) -> Self {
+        let key = CounterKey::of("new-recovery-codes", account.uuid().as_bytes());
+        Self { budgets: vec![(key, throttles.new_codes)], backoff: None }
+    }
+
     /// A link's token: too long to guess, but looking it up costs something.
     pub(super) fn link(throttles: &Throttles, source: &Source) -> Self {
         Self { budgets: tries_from(throttles, source), backoff: None }
@@ -187,24 +193,42 @@ impl Inner {
         self.within(async |mut tx| charges.give_back(&mut *tx, now).await).await
     }
 
-    /// Charges one failed sign-in to the whole process.
-    pub(super) fn charge_everywhere(&self, source: &Source) -> Result<(), Refused> {
+    /// Charges one failed sign-in to the whole process. It is given back when the answer is dropped, unless it was
+    /// [kept](Everywhere::keep).
+    pub(super) fn charge_everywhere(&self, source: &Source) -> Result<Everywhere<'_>, Refused> {
         let mut counter = self.everywhere.lock().unwrap_or_else(PoisonError::into_inner);
         let charged = self.config.throttles.everywhere.charge(&mut counter, self.now());
         drop(counter);
-        charged.inspect_err(|_| {
+        charged.map(|()| Everywhere { inner: self, kept: false }).inspect_err(|_| {
             self.tell(self.event(EventKind::Throttled, Outcome::Refused, source).code("spraying_suspected"));
         })
-    }
-
-    pub(super) fn refund_everywhere(&self) {
-        let mut counter = self.everywhere.lock().unwrap_or_else(PoisonError::into_inner);
-        self.config.throttles.everywhere.refund(&mut counter);
     }
 
     pub(super) fn throttled(&self, refused: &Refused, source: &Source) {
         let code = super::error::throttled_code(refused);
         self.tell(self.event(EventKind::Throttled, Outcome::Refused, source).code(code));
+    }
+}
+
+/// A charge to the whole process.
+pub(super) struct Everywhere<'a> {
+    inner: &'a Inner,
+    kept: bool,
+}
+
+impl Everywhere<'_> {
+    /// The sign-in has failed: it counts.
+    pub(super) fn keep(mut self) {
+        self.kept = true;
+    }
+}
+
+impl Drop for Everywhere<'_> {
+    fn drop(&mut self) {
+        if !self.kept {
+            let mut counter = self.inner.everywhere.lock().unwrap_or_else(PoisonError::into_inner);
+            self.inner.config.throttles.everywhere.refund(&mut counter);
+        }
     }
 }
 

@@ -96,6 +96,8 @@ pub enum Message {
     AccountSuspended,
     /// The account was resumed by the service's operator.
     AccountResumed,
+    /// Failed tries were cleared by the service's operator.
+    AccountUnlocked,
 }
 
 impl Message {
@@ -119,6 +121,7 @@ impl Message {
             Self::PasswordLocked => "password_locked",
             Self::AccountSuspended => "account_suspended",
             Self::AccountResumed => "account_resumed",
+            Self::AccountUnlocked => "account_unlocked",
         }
     }
 
@@ -142,6 +145,7 @@ impl Message {
             Self::PasswordLocked => "Your password was wrong many times",
             Self::AccountSuspended => "Your account was suspended",
             Self::AccountResumed => "Your account works again",
+            Self::AccountUnlocked => "Your account was unlocked",
         }
     }
 
@@ -174,6 +178,7 @@ impl Message {
             Self::PasswordLocked => "Somebody has typed wrong passwords for your account many times. Password sign-in now has to wait; a reset link still works, and ends the wait.".to_owned(),
             Self::AccountSuspended => "Your account was suspended by the operator of the service. Ask its support for the reason.".to_owned(),
             Self::AccountResumed => "Your account works again.".to_owned(),
+            Self::AccountUnlocked => format!("The operator of the service has cleared the failed tries of your account: passwords and codes are looked at again. {NOT_YOU}"),
         }
     }
 

@@ -32,6 +32,8 @@ pub struct SealContext {
     pub kind: &'static str,
     /// The row.
     pub row: Uuid,
+    /// Whose it is; the nil UUID of what is nobody's.
+    pub owner: Uuid,
 }
 
 /// A sealed value, as stored.
@@ -127,10 +129,11 @@ impl SealingKeys {
 
 impl SealContext {
     fn to_bytes(self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(self.kind.len() + 17);
+        let mut bytes = Vec::with_capacity(self.kind.len() + 33);
         bytes.extend_from_slice(self.kind.as_bytes());
         bytes.push(0);
         bytes.extend_from_slice(self.row.as_bytes());
+        bytes.extend_from_slice(self.owner.as_bytes());
         bytes
     }
 }
@@ -172,7 +175,7 @@ mod tests {
     use super::*;
 
     fn context(row: u128) -> SealContext {
-        SealContext { kind: "test", row: Uuid::from_u128(row) }
+        SealContext { kind: "test", row: Uuid::from_u128(row), owner: Uuid::nil() }
     }
 
     fn key(id: u32) -> SealingKey {
@@ -185,6 +188,8 @@ mod tests {
         let sealed = keys.seal(context(1), b"seed", [1; 12]).unwrap();
         assert_eq!(keys.open(context(1), &sealed).unwrap().as_slice(), b"seed");
         assert_eq!(keys.open(context(2), &sealed), Err(SealError(())));
+        let of_another = SealContext { owner: Uuid::max(), ..context(1) };
+        assert_eq!(keys.open(of_another, &sealed), Err(SealError(())));
     }
 
     #[test]

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
+use axum::http::StatusCode;
+use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
 
@@ -106,22 +106,20 @@ async fn guard(State(guard): State<RequireKey>, request: Request, next: Next) ->
             Ok(caller) => {
                 // Nothing that an earlier layer put there survives.
                 parts.extensions.insert(caller);
-                next.run(Request::from_parts(parts, body)).await
+                Ok(next.run(Request::from_parts(parts, body)).await)
             }
-            Err(problem) => problem.into_response(),
+            Err(problem) => Err(problem),
         }
     })
     .await;
-    let mut response = answer.unwrap_or_else(|_| Problem::internal().into_response());
-    harden_refusal(response.headers_mut());
-    response
+    answer.unwrap_or_else(|_| Err(Problem::internal())).unwrap_or_else(refusal)
 }
 
 /// Refusals are marked as the dashboard's answers are; what the service answers is its own affair.
-fn harden_refusal(headers: &mut HeaderMap) {
-    if headers.contains_key(WWW_AUTHENTICATE) {
-        harden(headers);
-    }
+fn refusal(problem: Problem) -> Response {
+    let mut response = problem.into_response();
+    harden(response.headers_mut());
+    response
 }
 
 fn shows_another_credential(parts: &Parts, options: &WebOptions) -> bool {

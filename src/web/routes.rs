@@ -6,6 +6,7 @@ use core::pin::Pin;
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::Method;
+use axum::http::header::SET_COOKIE;
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{MethodFilter, on};
@@ -114,7 +115,12 @@ pub fn dashboard_router(dashboard: Dashboard, options: WebOptions) -> Router {
     let mut router = Router::new();
     for route in ROUTES {
         let handler = move |State(web): State<Web>, request: Request| async move {
-            route.answer(web, request).await.unwrap_or_else(Problem::into_response)
+            // On a task of its own: a client that hangs up stops nothing midway, and escapes no count and no notice.
+            match tokio::spawn(route.answer(web, request)).await {
+                Ok(answer) => answer.unwrap_or_else(Problem::into_response),
+                Err(ended) if ended.is_panic() => std::panic::resume_unwind(ended.into_panic()),
+                Err(_) => Problem::internal().into_response(),
+            }
         };
         router = router.route(route.path, on(route.filter(), handler));
     }
@@ -163,7 +169,16 @@ impl Route {
     async fn answer(&self, web: Web, request: Request) -> Result<Response, Problem> {
         let incoming = Incoming::new(web, request).await;
         match self.handler {
-            Handler::Open(handler) => handler(incoming).await,
+            Handler::Open(handler) => {
+                // Signing in puts another session in the place of the browser's: the one before ends (ASVS 5.0, 7.2.4).
+                let earlier = incoming.web.session(incoming.parts()).await.ok();
+                let dashboard = incoming.dashboard();
+                let response = handler(incoming).await?;
+                if let Some(earlier) = earlier.filter(|_| response.headers().contains_key(SET_COOKIE)) {
+                    dashboard.sign_out(&earlier).await?;
+                }
+                Ok(response)
+            }
             Handler::Session(handler) => {
                 let session = incoming.web.session(incoming.parts()).await?;
                 handler(session, incoming).await

@@ -379,6 +379,7 @@ fn the_guide_lists_each_knob_with_its_default() {
         mail_to_address,
         mail_from_source,
         mail_from_site,
+        new_codes,
     } = standard;
     let knobs = [
         ("password", backoff(password)),
@@ -390,6 +391,7 @@ fn the_guide_lists_each_knob_with_its_default() {
         ("mail_to_address", budget(mail_to_address)),
         ("mail_from_source", budget(mail_from_source)),
         ("mail_from_site", budget(mail_from_site)),
+        ("new_codes", budget(new_codes)),
     ];
     let rows: Vec<Vec<&str>> = guide
         .lines()

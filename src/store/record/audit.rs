@@ -91,6 +91,8 @@ actions! {
     AccountSuspended = "account.suspended",
     /// An account was resumed by an operator.
     AccountResumed = "account.resumed",
+    /// The counters of failed tries of an account were cleared by an operator.
+    AccountUnlocked = "account.unlocked",
     /// A session began.
     SessionStarted = "session.started",
     /// A session ended before its time.
@@ -133,6 +135,8 @@ actions! {
     ProjectSuspended = "project.suspended",
     /// A project was resumed by an operator.
     ProjectResumed = "project.resumed",
+    /// A project's request rate was limited, or set free, by an operator.
+    ProjectRateLimited = "project.rate_limited",
     /// A session entered a workspace.
     WorkspaceEntered = "workspace.entered",
     /// A key was issued.

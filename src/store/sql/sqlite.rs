@@ -156,9 +156,10 @@ impl SqliteOptions {
     }
 
     /// For how long an answered poll is trusted: the bound within which a change made by another process takes
-    /// effect in this one.
+    /// effect in this one. At most the default of 100 ms, which every process on the file may rely on; more is taken
+    /// for that.
     pub fn trust(self, trust: Duration) -> Self {
-        Self { trust, ..self }
+        Self { trust: trust.min(TRUST), ..self }
     }
 
     /// Where the random name of a new database comes from.
