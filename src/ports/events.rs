@@ -87,6 +87,38 @@ pub enum EventKind {
     RequestPanicked,
 }
 
+impl EventKind {
+    /// Every kind there is, in the order in which `docs/events.md` lists them.
+    pub const ALL: &'static [Self] = &[
+        Self::SignUp,
+        Self::VerifyEmail,
+        Self::SignInPassword,
+        Self::SignInSecondFactor,
+        Self::SessionStarted,
+        Self::SessionEnded,
+        Self::StepUp,
+        Self::ResetRequested,
+        Self::PasswordReset,
+        Self::PasswordChanged,
+        Self::EmailChanged,
+        Self::SecondFactorChanged,
+        Self::RecoveryCodesReplaced,
+        Self::Throttled,
+        Self::SecondFactorFailedAfterFirst,
+        Self::SuccessAfterFailures,
+        Self::SignInAfterInactivity,
+        Self::CodeReplayed,
+        Self::AccessDenied,
+        Self::KeyRefused,
+        Self::KeyChanged,
+        Self::OperatorActed,
+        Self::MailFailed,
+        Self::BreachCheckFailed,
+        Self::StoreFailed,
+        Self::RequestPanicked,
+    ];
+}
+
 /// One security event: when, who, what, on what, from where, how it ended. Times are UTC.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
