@@ -21,6 +21,8 @@ mod classes;
 mod events;
 #[path = "rows/ledger.rs"]
 mod ledger;
+#[path = "rows/operator.rs"]
+mod operator;
 #[path = "rows/people.rs"]
 mod people;
 #[path = "rows/rotation.rs"]

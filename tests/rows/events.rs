@@ -59,7 +59,10 @@ const SENSITIVITY: &[(&str, &str)] = &[
     ("workspace", "internal"),
     ("project", "internal"),
     ("key", "internal"),
-    ("source", "personal: the client's address, what it calls itself (256 bytes at most) and the request's id"),
+    (
+        "source",
+        "personal: the client's address, what it calls itself (256 bytes at most) and the request's id",
+    ),
 ];
 
 fn document() -> String {
@@ -87,8 +90,14 @@ fn document() -> String {
         assert_eq!(format!("{kind:?}"), variant, "EventKind::ALL is in another order");
         assert!(!when.is_empty(), "{variant} does not say when");
         let (outcomes, carried) = carries(*kind);
-        let outcomes: Vec<_> =
-            outcomes.chars().map(|o| match o { 's' => "succeeded", 'r' => "refused", _ => "failed" }).collect();
+        let outcomes: Vec<_> = outcomes
+            .chars()
+            .map(|o| match o {
+                's' => "succeeded",
+                'r' => "refused",
+                _ => "failed",
+            })
+            .collect();
         let carried: Vec<_> = carried.iter().map(|field| format!("`{field}`")).collect();
         let name = serde_json::to_value(kind).unwrap();
         writeln!(
@@ -183,13 +192,9 @@ async fn a_life(world: World) -> World {
     let link = ResetToken::parse(&world.mailed_token(&next).await).unwrap();
     door.reset_password(&link, password(PASSWORD), &source()).await.unwrap();
     door.reset_password(&link, password(PASSWORD), &source()).await.unwrap_err();
-    let ann = crate::people::sign_in(
-        &world,
-        door,
-        &crate::world::Person { email: next.clone(), ..ann },
-        &phone,
-    )
-    .await;
+    let ann =
+        crate::people::sign_in(&world, door, &crate::world::Person { email: next.clone(), ..ann }, &phone)
+            .await;
     let mut ann = world.signed_in(next, ann).await;
     let signed_in = door.step_up(&ann.session, proof(Some(phone.next(&world)))).await.unwrap();
     ann = world.signed_in(ann.email.clone(), signed_in).await;

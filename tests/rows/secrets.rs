@@ -112,7 +112,10 @@ fn no_field_of_a_secret_is_public() {
             _ => None,
         });
         for field in &found.unwrap().fields {
-            assert!(matches!(field.vis, syn::Visibility::Inherited), "{path}: a field of {name} is not private");
+            assert!(
+                matches!(field.vis, syn::Visibility::Inherited),
+                "{path}: a field of {name} is not private"
+            );
         }
     }
 }
