@@ -204,8 +204,11 @@ const PASSING: &[&str] = &[
     "TokenAndPassword",
 ];
 
+/// Files, and what each does.
+type Files = &'static [(&'static str, &'static str)];
+
 /// Where secrets are read outside tests, and what for.
-const READERS: &[(&str, &str, &[(&str, &str)])] = &[
+const READERS: &[(&str, &str, Files)] = &[
     (
         "expose_secret",
         "texts: passwords, tokens, keys, codes",
@@ -400,7 +403,9 @@ fn parsed() -> Vec<(String, syn::File)> {
 fn document() -> String {
     let table = |out: &mut String, head: &[&str], rows: &[[&str; 5]]| {
         writeln!(out, "| {} |\n|{}", head.join(" | "), "---|".repeat(head.len())).unwrap();
-        rows.iter().for_each(|row| writeln!(out, "| {} |", row.join(" | ")).unwrap());
+        for row in rows {
+            writeln!(out, "| {} |", row.join(" | ")).unwrap();
+        }
     };
     let mut out = String::from(
         "# Cryptography\n\nWritten by `UPDATE=1 cargo test --test cryptography`; do not edit.\n\n## Algorithms\n\n",

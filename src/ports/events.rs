@@ -53,9 +53,9 @@ pub enum EventKind {
     PasswordReset,
     /// A password was changed, or a try to was refused.
     PasswordChanged,
-    /// An address was changed, or a try to was refused.
+    /// An address was changed.
     EmailChanged,
-    /// A second factor was enrolled, confirmed or turned off, or a try to was refused.
+    /// A second factor was enrolled, confirmed or turned off.
     SecondFactorChanged,
     /// Recovery codes were replaced.
     RecoveryCodesReplaced,

@@ -47,8 +47,7 @@ fn named() -> BTreeMap<String, String> {
     for (path, text) in ["src", "tests"].into_iter().flat_map(rust_files) {
         let docs = text
             .lines()
-            .map(str::trim_start)
-            .filter(|line| line.starts_with("///") || line.starts_with("//!"));
+            .filter_map(|line| line.find("///").or_else(|| line.find("//!")).map(|at| &line[at..]));
         for id in docs.flat_map(ids) {
             found.entry(id.to_owned()).or_insert_with(|| path.clone());
         }
