@@ -8,7 +8,8 @@ use portcullis::store::memory::MemoryStore;
 use portcullis::store::{Store, StoreError};
 
 /// ATK-SQL-02, ATK-SQL-03, ATK-REC-02, ATK-TOTP-01, ATK-SESS-07, ATK-KEY-12, ASVS-5.0-15.4.2, ASVS-5.0-15.4.3,
-/// ASVS-5.0-14.2.7 (what each is proven by stands at the checks)
+/// ASVS-5.0-14.2.7 (what each is proven by stands at the checks); ASVS-5.0-15.4.1: its races and storms, which the same
+/// store without its locks fails below
 mod memory {
     use super::{Arc, Backend, MemoryStore};
 

@@ -53,9 +53,9 @@ pub enum EventKind {
     PasswordReset,
     /// A password was changed, or a try to was refused.
     PasswordChanged,
-    /// An address was changed, or a try to was refused.
+    /// An address was changed.
     EmailChanged,
-    /// A second factor was enrolled, confirmed or turned off, or a try to was refused.
+    /// A second factor was enrolled, confirmed or turned off.
     SecondFactorChanged,
     /// Recovery codes were replaced.
     RecoveryCodesReplaced,
@@ -85,6 +85,38 @@ pub enum EventKind {
     StoreFailed,
     /// A request met a bug; it was answered with an error and the process lives.
     RequestPanicked,
+}
+
+impl EventKind {
+    /// Every kind there is, in the order in which `docs/events.md` lists them.
+    pub const ALL: &'static [Self] = &[
+        Self::SignUp,
+        Self::VerifyEmail,
+        Self::SignInPassword,
+        Self::SignInSecondFactor,
+        Self::SessionStarted,
+        Self::SessionEnded,
+        Self::StepUp,
+        Self::ResetRequested,
+        Self::PasswordReset,
+        Self::PasswordChanged,
+        Self::EmailChanged,
+        Self::SecondFactorChanged,
+        Self::RecoveryCodesReplaced,
+        Self::Throttled,
+        Self::SecondFactorFailedAfterFirst,
+        Self::SuccessAfterFailures,
+        Self::SignInAfterInactivity,
+        Self::CodeReplayed,
+        Self::AccessDenied,
+        Self::KeyRefused,
+        Self::KeyChanged,
+        Self::OperatorActed,
+        Self::MailFailed,
+        Self::BreachCheckFailed,
+        Self::StoreFailed,
+        Self::RequestPanicked,
+    ];
 }
 
 /// One security event: when, who, what, on what, from where, how it ended. Times are UTC.
