@@ -138,7 +138,7 @@ const KEYS: &[[&str; 5]] = &[
         "256 bits",
         "handed in by the service at start, from its secret store; in memory alone",
         "every node of the people's door; not the API door, not the database",
-        "named by a number in each value; a next one is first learnt by all nodes (`with_earlier`), then seals; the old one opens as long as it is configured. **Nothing re-seals stored seeds yet, so an old key must stay**",
+        "named by a number in each value; a next one is first learnt by all nodes (`with_earlier`), then seals; the old one opens as long as it is configured. A seed is sealed anew when it is next used, so **an old key must stay until every account with a second factor has signed in**",
     ],
     [
         "`Pepper`",
@@ -244,7 +244,7 @@ const READERS: &[(&str, &str, Files)] = &[
         "seals",
         "sealed values",
         &[
-            ("src/dashboard/config.rs", "takes the keys over from the service"),
+            ("src/dashboard/builder.rs", "takes the keys over from the service"),
             ("src/dashboard/inner.rs", "keeps the keys"),
             ("src/dashboard/outbox.rs", "seals a mail, and opens it to send it"),
             ("src/dashboard/second_factor.rs", "seals a seed, and opens it to check a code"),
@@ -256,13 +256,8 @@ const READERS: &[(&str, &str, Files)] = &[
 const EARLY_EXITS: &[(&str, &str, &str)] = &[
     (
         "src/dashboard/sign_in.rs",
-        "locked.password.as_ref().map(|p| &p.hash) != account.password.as_ref().map(|p| &p.hash)",
-        "two stored hashes of one account: has it changed since it was read? Nobody hands one in",
-    ),
-    (
-        "src/dashboard/step_up.rs",
-        "account.password == compared.password",
-        "two stored hashes of one account: has it changed since it was read? Nobody hands one in",
+        "locked.password.as_ref().map(|p| p.set_at) != account.password.as_ref().map(|p| p.set_at)",
+        "when the password of one account was set: has it changed since it was read?",
     ),
     (
         "src/password/scheme.rs",

@@ -88,8 +88,8 @@ impl Dashboard {
                 if !tx.update_account(&account).await? {
                     return Err(AccountError::EmailTaken);
                 }
-                // Sign-ups that wait at this address stay: whoever made them learns nothing from their end. But
-                // what strangers failed at here before does not count against the new owner.
+                inner.void_sign_ups(&mut *tx, &next).await?;
+                // What strangers failed at here before does not count against the new owner.
                 tx.delete_counter(CounterKey::of("password", next.canonical().as_bytes())).await?;
                 tx.delete_tokens_of(&account, TokenKind::Reset).await?;
                 for to in [&old, &next] {

@@ -220,6 +220,22 @@ impl Dashboard {
 }
 
 impl Inner {
+    /// Kills the links of all sign-ups that wait at an address. The latest stays, with a link that nobody has: whoever
+    /// made it is still told to verify the address first, and learns nothing of the account there is now.
+    pub(super) async fn void_sign_ups(
+        &self,
+        tx: &mut dyn Transaction,
+        email: &EmailAddress,
+    ) -> Result<(), Fault> {
+        let latest = tx.latest_sign_up(email).await?;
+        tx.delete_sign_ups_of(email).await?;
+        if let Some(latest) = latest {
+            let token = VerifyEmailToken::from_random(self.entropy.bytes()?).digest();
+            tx.insert_sign_up(&SignUp { token, ..latest }).await?;
+        }
+        Ok(())
+    }
+
     /// Takes a try at a pending sign-up back that was never evaluated.
     async fn uncount(&self, token: &TokenDigest) -> Result<(), SignUpError> {
         self.within(async |mut tx| {
@@ -269,8 +285,7 @@ impl Inner {
         if !tx.insert_account(&account).await? {
             return Err(SignUpError::InvalidLink);
         }
-        // Other sign-ups of the address stay until they expire: they can become no second account, and whoever
-        // made them learns nothing from their end.
+        self.void_sign_ups(tx, &account.email).await?;
         // What strangers failed at before there was an account does not count against its owner.
         tx.delete_counter(CounterKey::of("password", account.email.canonical().as_bytes())).await?;
         let mut account = tx.lock_account(account.id).await?.ok_or(Fault::Internal("account"))?;

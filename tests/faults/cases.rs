@@ -12,7 +12,7 @@ use portcullis::dashboard::{
 };
 use portcullis::error::Coded;
 use portcullis::id::{Id, OperationId};
-use portcullis::key::SecretId;
+use portcullis::key::{RateLimit, SecretId};
 use portcullis::secret::{
     ChangeEmailToken, ExposeSecret, ResetToken, SessionToken, SignInToken, TokenDigest, VerifyEmailToken,
 };
@@ -546,6 +546,17 @@ fn service() -> Vec<Case> {
         }),
         case("Operator::resume_key", "", move |door, people| async move {
             let _ = operator(&door).resume_key(people.key_suspended_by_operator).await?;
+            Ok(Got::Nothing)
+        }),
+        case("Operator::limit_project", "", move |door, people| async move {
+            let limit = RateLimit::new(7, 60).ok();
+            let _ = operator(&door).limit_project(people.ada.project, limit).await?;
+            Ok(Got::Nothing)
+        }),
+        case("Operator::unlock_account", "", move |door, people| async move {
+            operator(&door)
+                .unlock_account(people.ada.session.account(), "called, and was who she said")
+                .await?;
             Ok(Got::Nothing)
         }),
         case("Operator::mark_password_compromised", "", move |door, people| async move {

@@ -118,7 +118,7 @@ async fn stored_values_are_protected_as_their_class_says() {
     let factor = snapshot.totp(ann.session.account()).await.unwrap().unwrap();
     let stored = values(&database, "totp_factors", "secret");
     assert_eq!(stored, [Value::Blob(factor.secret.as_bytes().to_vec())]);
-    let context = SealContext { kind: "totp", row: factor.id.uuid() };
+    let context = SealContext { kind: "totp", row: factor.id.uuid(), owner: factor.account.uuid() };
     let keys = SealingKeys::new(SealingKey::new(1, [7; 32]).unwrap());
     let sealed = Sealed::from_bytes(factor.secret.as_bytes().to_vec());
     assert_eq!(keys.open(context, &sealed).unwrap().as_slice(), phone.secret.expose_bytes());

@@ -50,7 +50,7 @@ const SECRETS: &[(&str, &str, &[&str])] = &[
     ("src/password/pepper.rs", "Pepper", &["id"]),
     ("src/password/pepper.rs", "Peppers", &[]),
     ("src/dashboard/step_up.rs", "Proof", &[]),
-    ("src/dashboard/sign_in.rs", "SignedIn", &["session"]),
+    ("src/dashboard/signed_in.rs", "SignedIn", &["session"]),
     ("src/dashboard/sign_in.rs", "PendingSignIn", &["expires_at", "recovery_codes"]),
     ("src/dashboard/keys.rs", "IssuedKey", &["key", "committed"]),
 ];
@@ -160,7 +160,8 @@ fn debug_of_a_secret_shows_none_of_it() {
     let sealing = SealingKeys::new(sealing);
     show("67, 65, 78", &sealing);
     let row = uuid::Uuid::nil();
-    let sealed = sealing.seal(SealContext { kind: "test", row }, CANARY.as_bytes(), [0; 12]).unwrap();
+    let sealed =
+        sealing.seal(SealContext { kind: "test", row, owner: row }, CANARY.as_bytes(), [0; 12]).unwrap();
     show(CANARY, &sealed);
     let hash = HashScheme::new(HashParams::default());
     let hash = hash.hash(&CANARY.into(), [1; 16], &mut HashBuffer::new()).unwrap();

@@ -247,12 +247,16 @@ async fn a_dump_of_the_database_holds_nothing_to_use() {
     // It is sealed with AES-256-GCM: version 1, key 1, a nonce, the secret and a tag; for its row and key alone.
     assert_eq!(factor.secret.as_bytes()[..5], [1, 0, 0, 0, 1]);
     assert_eq!(factor.secret.as_bytes().len(), 1 + 4 + 12 + 20 + 16);
-    let context = SealContext { kind: "totp", row: portcullis::id::Id::uuid(factor.id) };
+    let uuid = portcullis::id::Id::uuid;
+    let context =
+        SealContext { kind: "totp", row: uuid(factor.id), owner: portcullis::id::Id::uuid(account.id) };
     let right = SealingKeys::new(SealingKey::new(1, [7; 32]).unwrap());
     let opened = right.open(context, &factor.secret).unwrap();
     assert!(TotpSecret::from_bytes(&opened).is_ok());
     let wrong = SealingKeys::new(SealingKey::new(1, [8; 32]).unwrap());
     assert!(wrong.open(context, &factor.secret).is_err());
-    let elsewhere = SealContext { row: portcullis::id::Id::uuid(account.id), ..context };
+    let elsewhere = SealContext { row: context.owner, ..context };
     assert!(right.open(elsewhere, &factor.secret).is_err());
+    let of_another = SealContext { owner: context.row, ..context };
+    assert!(right.open(of_another, &factor.secret).is_err());
 }

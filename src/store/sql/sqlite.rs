@@ -36,6 +36,9 @@ use super::prefix::{BadPrefix, Prefix};
 use crate::ports::{Entropy, SystemEntropy};
 use crate::store::StoreError;
 
+/// For how long an answered poll is trusted at most.
+pub const TRUST: Duration = Duration::from_millis(100);
+
 /// What a commit waits for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Durability {
@@ -127,7 +130,7 @@ impl SqliteOptions {
             durability: Durability::Full,
             readers: 4,
             patience: Duration::from_secs(5),
-            trust: Duration::from_millis(100),
+            trust: TRUST,
             entropy: Arc::new(SystemEntropy::new()),
         }
     }
