@@ -218,7 +218,7 @@ impl Verifier {
         let text = text.strip_suffix(b"\r").unwrap_or(text);
         if !text.is_empty() {
             self.report.lines += 1;
-            self.read(Line::parse_with_digest(text));
+            self.read(&Line::parse_with_digest(text));
         }
     }
 
@@ -261,7 +261,7 @@ impl Verifier {
         if core::mem::take(&mut self.overlong) {
             self.number += 1;
             self.report.lines += 1;
-            self.read(Err(LineFault::TooLong));
+            self.read(&Err(LineFault::TooLong));
         } else {
             self.line(&text);
         }
@@ -269,8 +269,8 @@ impl Verifier {
         self.partial = text;
     }
 
-    fn read(&mut self, read: Result<(Line, EntryDigest), LineFault>) {
-        let line = match &read {
+    fn read(&mut self, read: &Result<(Line, EntryDigest), LineFault>) {
+        let line = match read {
             Ok((line, _)) => Some(line),
             Err(_) => None,
         };

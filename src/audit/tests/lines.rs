@@ -84,7 +84,7 @@ fn an_endless_line_is_given_up_and_the_rest_is_still_counted() {
     verifier.feed(small().texts[0].as_bytes());
     verifier.feed(b"\n");
     for _ in 0..100 {
-        verifier.feed(&[b'x'; MAX_LINE / 10]);
+        verifier.feed(&vec![b'x'; MAX_LINE / 10]);
     }
     verifier.feed(b"\n");
     verifier.feed(small().texts[2].as_bytes());

@@ -23,6 +23,10 @@ pub(super) struct Place {
 }
 
 /// The suspect and the evidence so far.
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "pieces of evidence: any of them can come without the others"
+)]
 pub(super) struct Case {
     head: Head,
     /// The place behind the head.
