@@ -74,6 +74,7 @@
 
 pub mod access;
 pub mod api;
+pub mod audit;
 pub mod dashboard;
 pub mod email;
 pub mod error;

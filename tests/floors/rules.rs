@@ -50,7 +50,7 @@ const FOREIGN: &[(&str, &[&str])] = &[
     ("tower", &["web"]),
     ("tower_layer", &["web"]),
     ("tower_service", &["web"]),
-    ("ring", &["secret", "ports::entropy"]),
+    ("ring", &["secret", "ports::entropy", "audit::checkpoint"]),
 ];
 
 /// Who imports whom, and what is wrong with it.
