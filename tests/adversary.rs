@@ -1,7 +1,7 @@
 //! What reviewers with no stake in the work found when they tried to break it, kept as tests of the rules that it
 //! broke; and what they could not break: kills, storms and races.
 
-#![allow(unreachable_pub, dead_code, unused_macros, reason = "the world is shared with another test binary")]
+#![allow(unreachable_pub, dead_code, unused_macros, unused_imports, reason = "the world is shared with another test binary")]
 #![allow(
     clippy::pedantic,
     clippy::unwrap_used,
@@ -15,13 +15,13 @@
 #[path = "suite/world.rs"]
 mod world;
 use portcullis::access::Scope;
-use portcullis::api::{ApiDoor, ApiRequest, Reason};
+use portcullis::api::{ApiDoor, ApiRequest};
 use portcullis::dashboard::*;
 use portcullis::secret::*;
 use portcullis::store::Store;
 use portcullis::store::sql::{SqliteOptions, SqliteStore};
 use std::future::Future;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -86,7 +86,7 @@ async fn dropped_sign_ins_of_one_source_do_not_stop_everybody() {
     let bad = from("203.0.113.66");
     let hold = w.store.begin().await.unwrap();
     let waker = std::task::Waker::noop();
-    let mut cx = std::task::Context::from_waker(&waker);
+    let mut cx = std::task::Context::from_waker(waker);
     for _ in 0..3_000 {
         let mut f = Box::pin(w.dashboard.sign_in(&victim, password("x"), &bad));
         let _ = f.as_mut().poll(&mut cx);

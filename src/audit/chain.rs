@@ -127,7 +127,7 @@ impl Head {
         Self { chain, sequence: 0, link: Link::genesis(chain) }
     }
 
-    /// Chains entries behind this head: their seals in the same order, and the next head.
+    /// Chains entries behind this head: their chain values, in the same order, and the next head.
     ///
     /// # Errors
     /// [`ChainFault`] when an entry belongs to another chain or has no canonical encoding.
@@ -136,7 +136,7 @@ impl Head {
         entries: impl IntoIterator<Item = &'a Entry>,
     ) -> Result<(Vec<Seal>, Self), ChainFault> {
         let mut head = self;
-        let mut seals = Vec::new();
+        let mut sealed = Vec::new();
         for entry in entries {
             if entry.chain() != head.chain {
                 return Err(ChainFault::OtherChain { found: entry.chain() });
@@ -144,9 +144,9 @@ impl Head {
             let sequence = head.sequence.checked_add(1).ok_or(ChainFault::Full)?;
             let link = head.link.next(head.chain, sequence, &entry.digest()?);
             head = Self { sequence, link, ..head };
-            seals.push(Seal { sequence, link });
+            sealed.push(Seal { sequence, link });
         }
-        Ok((seals, head))
+        Ok((sealed, head))
     }
 }
 

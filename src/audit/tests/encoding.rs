@@ -31,8 +31,8 @@ fn golden_vectors_read_verify_and_write_back() {
     for (line, text) in lines.iter().zip(GOLDEN.lines()) {
         assert_eq!(line.to_json().unwrap(), text);
     }
-    let (seals, head) = Head::genesis(chain()).extend(lines.iter().map(|line| &line.entry)).unwrap();
-    assert_eq!(seals.last().copied(), lines.last().unwrap().seal);
+    let (sealed, head) = Head::genesis(chain()).extend(lines.iter().map(|line| &line.entry)).unwrap();
+    assert_eq!(sealed.last().copied(), lines.last().unwrap().seal);
     assert_eq!(Checkpoint::new(head, checkpoint.at()).sign(&key(4, 9)), CHECKPOINT);
 }
 

@@ -55,8 +55,8 @@ pub(super) fn entry(n: u64) -> Entry {
 }
 
 pub(super) fn seal(entries: Vec<Entry>) -> Vec<Line> {
-    let (seals, _) = Head::genesis(chain()).extend(&entries).unwrap();
-    entries.into_iter().zip(seals).map(|(entry, seal)| Line { entry, seal: Some(seal) }).collect()
+    let (sealed, _) = Head::genesis(chain()).extend(&entries).unwrap();
+    entries.into_iter().zip(sealed).map(|(entry, seal)| Line { entry, seal: Some(seal) }).collect()
 }
 
 pub(super) fn texts(lines: &[Line]) -> Vec<String> {

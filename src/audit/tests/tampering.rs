@@ -172,8 +172,8 @@ fn bend(log: &Log, bend: &Bend) -> Option<Bent> {
             let entries: Vec<_> = core::iter::once(line.entry)
                 .chain(log.lines[at + 1..].iter().map(|line| line.entry.clone()))
                 .collect();
-            let (seals, _) = before.extend(&entries).unwrap();
-            for ((text, entry), seal) in texts[at..].iter_mut().zip(entries).zip(seals) {
+            let (sealed, _) = before.extend(&entries).unwrap();
+            for ((text, entry), seal) in texts[at..].iter_mut().zip(entries).zip(sealed) {
                 *text = Line { entry, seal: Some(seal) }.to_json().unwrap();
             }
             let next = log.checkpoints.iter().map(|c| c.head().sequence).find(|c| *c >= place(at));
@@ -382,7 +382,7 @@ fn two_heads_chained_in_two_goes_are_one_chain() {
     let entries: Vec<_> = (1..=40).map(entry).collect();
     let (first, head) = Head::genesis(chain()).extend(&entries[..13]).unwrap();
     let (second, _) = head.extend(&entries[13..]).unwrap();
-    let seals: Vec<_> = first.into_iter().chain(second).map(Some).collect();
-    assert_eq!(seals, small().lines.iter().map(|line| line.seal).collect::<Vec<_>>());
+    let sealed: Vec<_> = first.into_iter().chain(second).map(Some).collect();
+    assert_eq!(sealed, small().lines.iter().map(|line| line.seal).collect::<Vec<_>>());
     assert_eq!(seal(entries), build(40).lines);
 }
