@@ -1,7 +1,13 @@
 //! What reviewers with no stake in the work found when they tried to break it, kept as tests of the rules that it
 //! broke; and what they could not break: kills, storms and races.
 
-#![allow(unreachable_pub, dead_code, unused_macros, unused_imports, reason = "the world is shared with another test binary")]
+#![allow(
+    unreachable_pub,
+    dead_code,
+    unused_macros,
+    unused_imports,
+    reason = "the world is shared with another test binary"
+)]
 #![allow(
     clippy::pedantic,
     clippy::unwrap_used,
