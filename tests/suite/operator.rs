@@ -1,11 +1,16 @@
 //! What the service's operator may do, and what it gains them: nothing else.
 
+use std::sync::Arc;
+
+use portcullis::api::{ApiDoor, ApiRequest, Reason};
 use portcullis::dashboard::{
     Activity, Committed, KeyError, Operator, OperatorError, SessionError, SignIn, SignInError, WorkspaceError,
 };
 use portcullis::error::Coded;
 use portcullis::id::{AccountId, KeyId, ProjectId, WorkspaceId};
+use portcullis::key::RateLimit;
 use portcullis::ports::{Clock, EventKind, Message};
+use portcullis::secret::ExposeSecret;
 use portcullis::store::record::{AccountStatus, Action, Actor, AuditEntry, Target};
 use portcullis::store::{KeyDirectory, Store};
 
@@ -259,5 +264,67 @@ on_every_store! {
         assert_eq!(members.len(), 1);
         assert_eq!(members[0].account, ann.session.account());
         assert!(!format!("{operator:?}").contains("acme_"));
+    }
+
+    /// M18: all keys of a project share its limit, which the operator sets and lifts; both are on the record
+    async fn a_projects_limit_holds_for_all_its_keys_together(world: World) {
+        let ann = world.person("ann@example.com").await;
+        let home = world.at_home(&ann).await;
+        let mut texts = Vec::new();
+        for _ in 0..2 {
+            let new = world.new_key(&home, &["models.read"]).await;
+            texts.push(world.dashboard.issue_key(&home, &new).await.unwrap());
+        }
+        let project = texts[0].key.project;
+        let (store, catalogue) = (world.store.clone(), Arc::clone(&world.catalogue));
+        let door = ApiDoor::builder(store.clone(), store, catalogue, Arc::clone(&world.format))
+            .clock(Arc::clone(&world.clock) as _)
+            .build();
+        let need = door.need(&"models.read".parse().unwrap()).unwrap();
+        let calls = async || {
+            let mut answers = Vec::new();
+            for issued in texts.iter().cycle().take(6) {
+                let header = format!("Bearer {}", issued.text.expose_secret());
+                let request = ApiRequest { authorization: &[header.as_bytes()], peer: None, need };
+                answers.push(door.authenticate(&request).await.map(drop).map_err(|denied| denied.reason()));
+            }
+            answers
+        };
+        assert!(calls().await.iter().all(Result::is_ok));
+        let operator = Operator::of(&world.dashboard, "olive").unwrap();
+        let _ = operator.limit_project(project, Some(RateLimit::new(4, 60).unwrap())).await.unwrap();
+        let answers = calls().await;
+        assert!(answers[..4].iter().all(Result::is_ok), "{answers:?}");
+        assert_eq!(answers[4..], [Err(Reason::RateLimitProject); 2]);
+        let _ = operator.limit_project(project, None).await.unwrap();
+        assert!(calls().await.iter().all(Result::is_ok));
+        let log = world.audit_of_workspace(home.workspace()).await;
+        let limits: Vec<_> = log.iter().filter(|entry| entry.action == Action::ProjectRateLimited).collect();
+        assert_eq!(limits.len(), 2);
+        assert!(limits.iter().all(|entry| entry.actor == Actor::Operator("olive".to_owned())));
+        let unknown = operator.limit_project(portcullis::id::Id::from_uuid(uuid::Uuid::nil()), None).await;
+        assert!(matches!(unknown, Err(OperatorError::NotFound)));
+    }
+
+    /// M11, ATK-BRUTE-08: failed tries are cleared on the record, and the owner is told
+    async fn an_account_is_unlocked_on_the_record(world: World) {
+        let ann = world.person("ann@example.com").await;
+        for _ in 0..5 {
+            let wrong = world.dashboard.sign_in(&ann.email, password("not it, not at all"), &source()).await;
+            assert!(matches!(wrong, Err(SignInError::InvalidCredentials)));
+        }
+        let waits = world.dashboard.sign_in(&ann.email, password(PASSWORD), &source()).await;
+        assert!(matches!(waits, Err(SignInError::Throttled(_))));
+        let operator = Operator::of(&world.dashboard, "olive").unwrap();
+        assert!(matches!(
+            operator.unlock_account(ann.session.account(), "").await,
+            Err(OperatorError::BadReason)
+        ));
+        operator.unlock_account(ann.session.account(), "called us").await.unwrap();
+        world.sign_in(&ann.email, PASSWORD).await;
+        assert!(world.mail_to(&ann.email).await.contains(&Message::AccountUnlocked));
+        let log = world.audit_of_account(ann.session.account()).await;
+        let entry = log.iter().find(|entry| entry.action == Action::AccountUnlocked).unwrap();
+        assert_eq!(entry.after, Some(serde_json::json!({ "reason": "called us" })));
     }
 }
