@@ -116,7 +116,7 @@ mod tests {
 
     #[test]
     fn an_id_reads_back_from_its_text() {
-        let id = KeyId::from_parts(Timestamp::UNIX_EPOCH, [7; 10]);
+        let id = KeyId::from_parts(Timestamp::UNIX_EPOCH, [0xab; 10]);
         assert_eq!(id.to_string().parse::<KeyId>(), Ok(id));
         assert!("not-a-uuid".parse::<KeyId>().is_err());
         let text = id.to_string();
