@@ -1,6 +1,6 @@
 //! What the service's operator may do: suspend and resume, on the record. Never sign in, never see a secret.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::Dashboard;
 use super::error::{Fault, OperatorError};
@@ -12,7 +12,9 @@ use crate::key::RateLimit;
 use crate::ports::{EntropyFailed, EventKind, Message, Outcome};
 use crate::source::Source;
 use crate::store::Transaction;
-use crate::store::record::{AccountStatus, Action, Actor, AuditEntry, Suspension, Target, TokenKind};
+use crate::store::record::{
+    AccountStatus, Action, Actor, AuditEntry, Project, Suspension, Target, TokenKind,
+};
 
 /// The longest reason, in bytes.
 const MOST_REASON: usize = 500;
@@ -98,23 +100,9 @@ impl Operator {
         id: ProjectId,
         limit: Option<RateLimit>,
     ) -> Result<Committed, OperatorError> {
-        let inner = self.inner();
-        inner
-            .within(async |mut tx| {
-                let found = tx.project(id).await?.ok_or(OperatorError::NotFound)?;
-                let workspace = tx.lock_workspace(found.workspace).await?.ok_or(OperatorError::NotFound)?;
-                let mut project = tx.project(id).await?.ok_or(OperatorError::NotFound)?;
-                project.rate_limit = limit;
-                if !tx.update_project(&workspace, &project).await? {
-                    return Err(OperatorError::NotFound);
-                }
-                let target = Target::Project(id);
-                let mut entry = self.entry(Some(workspace.id), Action::ProjectRateLimited, target)?;
-                entry.before = Some(json!({ "rate_limit": found.rate_limit }));
-                Ok(tx.append_audit(&with_after(entry, json!({ "rate_limit": limit }))).await?)
-            })
-            .await?;
-        Ok(self.done(Target::Project(id)))
+        let shown = |project: &Project| Some(json!({ "rate_limit": project.rate_limit }));
+        let change = |project: &mut Project| project.rate_limit = limit;
+        self.change_project(id, Action::ProjectRateLimited, shown, change).await
     }
 
     /// Clears the failed tries of an account, so that password, app and recovery codes are evaluated again: the way out
@@ -232,18 +220,34 @@ impl Operator {
     }
 
     async fn set_project(&self, id: ProjectId, reason: Option<&str>) -> Result<Committed, OperatorError> {
+        let action = if reason.is_some() { Action::ProjectSuspended } else { Action::ProjectResumed };
+        let shown = |project: &Project| project.suspended.as_ref().map(|why| json!({ "reason": why.reason }));
+        let change = |project: &mut Project| project.suspended = self.suspension(reason);
+        self.change_project(id, action, shown, change).await
+    }
+
+    /// Changes a project under the lock of its workspace, with what is shown of it before and after on the record.
+    async fn change_project(
+        &self,
+        id: ProjectId,
+        action: Action,
+        shown: impl Fn(&Project) -> Option<Value> + Send + Sync,
+        change: impl Fn(&mut Project) + Send + Sync,
+    ) -> Result<Committed, OperatorError> {
         let inner = self.inner();
         inner
             .within(async |mut tx| {
                 let found = tx.project(id).await?.ok_or(OperatorError::NotFound)?;
                 let workspace = tx.lock_workspace(found.workspace).await?.ok_or(OperatorError::NotFound)?;
                 let mut project = tx.project(id).await?.ok_or(OperatorError::NotFound)?;
-                project.suspended = self.suspension(reason);
+                let mut entry = self.entry(Some(workspace.id), action, Target::Project(id))?;
+                entry.before = shown(&project);
+                change(&mut project);
+                entry.after = shown(&project);
                 if !tx.update_project(&workspace, &project).await? {
                     return Err(OperatorError::NotFound);
                 }
-                let action = if reason.is_some() { Action::ProjectSuspended } else { Action::ProjectResumed };
-                Ok(self.audit(&mut *tx, Some(workspace.id), action, Target::Project(id), reason).await?)
+                Ok(tx.append_audit(&entry).await?)
             })
             .await?;
         Ok(self.done(Target::Project(id)))
