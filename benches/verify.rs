@@ -33,7 +33,8 @@ use jiff::Timestamp;
 use portcullis::access::{Catalogue, Permission, Question, Role, RoleBook, Scope, Standing};
 use portcullis::api::{ApiDoor, ApiRequest, Caller, Denied, Need};
 use portcullis::id::{AccountId, Id, KeyId, ProjectId, WorkspaceId};
-use portcullis::key::{KeyFormat, KeyName, SecretId};
+use portcullis::key::{KeyFormat, SecretId};
+use portcullis::name::DisplayName;
 use portcullis::ports::{Clock, SystemClock};
 use portcullis::store::record::{Grant, Key, KeyKind, KeySecret, OwnerStanding};
 use portcullis::store::{ChangeStream, Changes, KeyDirectory, Polled, Position, StoreError};
@@ -197,7 +198,7 @@ fn grant(number: u64, secret: SecretId, digest: portcullis::key::KeyDigest) -> G
         workspace: WorkspaceId::from_uuid(uuid(3)),
         project: ProjectId::from_uuid(uuid(4)),
         kind: KeyKind::Personal(owner),
-        name: KeyName::parse("bench").unwrap(),
+        name: DisplayName::parse("bench").unwrap(),
         environment: "live".to_owned(),
         scopes: [scope()].into(),
         // So that the wall clock is read, as for most keys of real services.

@@ -21,7 +21,8 @@ use portcullis::dashboard::{
     Activity, Dashboard, Expiry, NewKey, NewKeyKind, Operator, Rotation, SecondFactor, SignIn,
 };
 use portcullis::email::EmailAddress;
-use portcullis::key::{KeyFormat, KeyName};
+use portcullis::key::KeyFormat;
+use portcullis::name::DisplayName;
 use portcullis::ports::{Mail, Mailer, MailerError};
 use portcullis::secret::{
     ExposeSecret, SealingKey, SealingKeys, SecretString, SessionToken, VerifyEmailToken,
@@ -130,7 +131,7 @@ async fn main() -> Done {
     let new = NewKey {
         project,
         kind: NewKeyKind::Personal,
-        name: KeyName::parse("first key")?,
+        name: DisplayName::parse("first key")?,
         environment: "live".to_owned(),
         scopes: BTreeSet::from([Scope::parse("models.read")?]),
         expiry: Expiry::Default,

@@ -86,6 +86,10 @@ ids! {
     WorkspaceId;
     /// A part of a workspace with its own access and budget.
     ProjectId;
+    /// An invitation to a workspace.
+    InvitationId;
+    /// An operator-assisted recovery of an account.
+    RecoveryCaseId;
     /// A role that a workspace defined for itself.
     RoleId;
     /// An API key: what usage, limits and audit hang on. It is not part of the key's text.

@@ -81,6 +81,7 @@ pub mod error;
 pub mod hashing;
 pub mod id;
 pub mod key;
+pub mod name;
 pub mod password;
 pub mod ports;
 pub mod recovery;

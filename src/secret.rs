@@ -10,8 +10,8 @@ mod token;
 pub use seal::{SealContext, SealError, Sealed, SealingKey, SealingKeys};
 pub use secrecy::{ExposeSecret, SecretString};
 pub use token::{
-    ChangeEmailToken, MalformedToken, Purpose, ResetToken, SessionToken, SignInToken, Token, TokenDigest,
-    VerifyEmailToken, purpose,
+    CancelRecoveryToken, ChangeEmailToken, InvitationToken, MalformedToken, Purpose, RecoveryEmailToken,
+    ResetToken, SessionToken, SignInToken, Token, TokenDigest, VerifyEmailToken, purpose,
 };
 
 use subtle::ConstantTimeEq;

@@ -12,11 +12,13 @@
 //! 2. **Locks.** After `lock_*` returned, later reads in the transaction see every commit of every earlier
 //!    holder of that lock, and nobody else takes it before this transaction ends; or the result is
 //!    [`StoreError::Conflict`] and nothing happened. A lock is a value ([`Locked`]) that the writes it guards
-//!    ask for. Accounts are locked before workspaces, workspaces before counters, each in id order.
+//!    ask for. Accounts are locked before workspaces, workspaces before audit chains,
+//!    chains before counters, each in id order.
 //! 3. **Single statements tell the truth.** `take_token`, `insert_… -> bool` and the like need no lock: of any
 //!    number of concurrent callers, exactly as many are told `true` (or given the row) as the name says.
 //! 4. **Unique** are: an account's canonical e-mail address, a token digest, a secret's id, a project's name in
-//!    its workspace, an account in a workspace, a session in a workspace (entries).
+//!    its workspace, an account in a workspace, a session in a workspace (entries), an address among a workspace's
+//!    invitations, an invitation's token, a place in an audit chain.
 //! 5. **Changes.** The writes that can alter a verification say so in their documentation; each appends its
 //!    [`Change`](record::Change) in the same transaction. After `commit` returned, every `poll` of the [`ChangeStream`] that
 //!    starts later, in any process, answers it, and [`ChangeStream::local_commits`] has moved.
@@ -38,9 +40,9 @@ pub mod record;
 mod within;
 
 pub use contract::{
-    AccountReads, AccountStore, AuditLog, AuditReads, ChangeStream, Changes, KeyDirectory, KeyReads,
-    KeyStore, KeyUsage, OperationRow, Outbox, PolicyReads, PolicyStore, Polled, Position, Snapshot, Store,
-    Transaction, UsageSink, WorkspaceReads, WorkspaceStore,
+    AccountReads, AccountStore, AuditFilter, AuditLog, AuditReads, ChangeStream, Changes, KeyDirectory,
+    KeyReads, KeyStore, KeyUsage, OperationRow, Outbox, PolicyReads, PolicyStore, Polled, Position, Snapshot,
+    Store, Transaction, UsageSink, WorkspaceReads, WorkspaceStore,
 };
 pub use error::{StoreError, StoreFailure};
 pub use locked::Locked;

@@ -11,7 +11,8 @@ use jiff::{Timestamp, ToSpan};
 use portcullis::access::{Permission, ProjectRole, Role, RoleDefinition, Scope};
 use portcullis::email::EmailAddress;
 use portcullis::id::{AccountId, Id, KeyId, ProjectId, RoleId, WorkspaceId};
-use portcullis::key::{KeyDigest, KeyName, SecretId};
+use portcullis::key::{KeyDigest, SecretId};
+use portcullis::name::DisplayName;
 use portcullis::store::memory::{MemoryStore, REMEMBERED_CHANGES, TRUST};
 use portcullis::store::record::{
     Account, AccountStatus, Change, Key, KeyKind, KeySecret, Membership, OwnerStanding, Project,
@@ -211,7 +212,7 @@ fn key() -> Key {
         workspace: workspace(1).id,
         project: ProjectId::from_parts(NOW, [1; 10]),
         kind: KeyKind::Personal(account(1).id),
-        name: KeyName::parse("key").unwrap(),
+        name: DisplayName::parse("key").unwrap(),
         environment: "live".to_owned(),
         scopes: scopes(&["models.read"]),
         expires_at: None,

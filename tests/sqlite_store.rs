@@ -16,7 +16,8 @@ use portcullis::email::EmailAddress;
 use portcullis::id::{
     AccountId, AuditId, Id, KeyId, OperationId, ProjectId, RoleId, SessionId, SignUpId, WorkspaceId,
 };
-use portcullis::key::{KeyDigest, KeyName, SecretId};
+use portcullis::key::{KeyDigest, SecretId};
+use portcullis::name::DisplayName;
 use portcullis::password::PasswordHash;
 use portcullis::secret::TokenDigest;
 use portcullis::source::Source;
@@ -115,7 +116,7 @@ fn key(workspace: WorkspaceId, project: ProjectId, number: u128, owner: AccountI
         workspace,
         project,
         kind: KeyKind::Personal(owner),
-        name: KeyName::parse("k").unwrap(),
+        name: DisplayName::parse("k").unwrap(),
         environment: "live".to_owned(),
         scopes: BTreeSet::from([Scope::parse("models.read").unwrap()]),
         expires_at: None,
@@ -569,7 +570,7 @@ async fn round_trip(store: &SqliteStore, number: u128, text: &str) {
         permissions: BTreeSet::from([Permission::parse("keys.read").unwrap()]),
         scopes: BTreeSet::from([Scope::parse("models.read").unwrap()]),
     };
-    let named = KeyName::parse(text).unwrap_or_else(|_| KeyName::parse("'; --").unwrap());
+    let named = DisplayName::parse(text).unwrap_or_else(|_| DisplayName::parse("'; --").unwrap());
     let key = Key {
         name: named,
         environment: text.to_owned(),

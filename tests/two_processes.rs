@@ -20,7 +20,8 @@ use portcullis::api::{ApiDoor, ApiRequest, Reason};
 use portcullis::dashboard::{Activity, Dashboard, Expiry, Member, NewKey, NewKeyKind};
 use portcullis::email::EmailAddress;
 use portcullis::id::KeyId;
-use portcullis::key::{KeyFormat, KeyName};
+use portcullis::key::KeyFormat;
+use portcullis::name::DisplayName;
 use portcullis::ports::{Mail, Mailer, MailerError};
 use portcullis::secret::{ExposeSecret, SealingKey, SealingKeys, SessionToken, VerifyEmailToken};
 use portcullis::source::Source;
@@ -166,7 +167,7 @@ async fn a_key_revoked_by_another_process_is_refused_here_within_the_stated_boun
         let new = NewKey {
             project,
             kind: NewKeyKind::Personal,
-            name: KeyName::parse("a key").unwrap(),
+            name: DisplayName::parse("a key").unwrap(),
             environment: "live".to_owned(),
             scopes: BTreeSet::from([Scope::parse("models.read").unwrap()]),
             expiry: Expiry::Default,

@@ -19,6 +19,7 @@ use crate::ports::{
     TracingEvents,
 };
 use crate::secret::SealingKeys;
+use crate::store::record::Entitlements;
 use crate::store::{ChangeStream, Store};
 use crate::throttle::Counter;
 use crate::totp::Window;
@@ -79,6 +80,9 @@ impl Dashboard {
                 pending_sign_in: SignedDuration::from_mins(10),
                 enrolment: SignedDuration::from_mins(15),
                 key_lifetime: SignedDuration::from_hours(24 * 90),
+                invitation: SignedDuration::from_hours(24 * 7),
+                recovery_wait: SignedDuration::from_hours(72),
+                entitlements: Entitlements::default(),
                 revocation_bound,
             },
             store: Arc::new(store),
@@ -192,6 +196,32 @@ impl DashboardBuilder {
     pub fn key_lifetime(mut self, lifetime: Duration) -> Result<Self, BadConfig> {
         self.config.key_lifetime = bounded("a key's lifetime", lifetime, 3_653 * DAY)?;
         Ok(self)
+    }
+
+    /// How long an invitation's link works: 7 days by default, at most 30.
+    ///
+    /// # Errors
+    /// [`BadConfig::Lifetime`] out of bounds.
+    pub fn invitation_lifetime(mut self, lifetime: Duration) -> Result<Self, BadConfig> {
+        self.config.invitation = bounded("the invitation's lifetime", lifetime, 30 * DAY)?;
+        Ok(self)
+    }
+
+    /// How long an operator-assisted recovery waits before it can be finished, so that the owner of the account can
+    /// cancel it: 72 hours by default, at most 30 days.
+    ///
+    /// # Errors
+    /// [`BadConfig::Lifetime`] out of bounds.
+    pub fn recovery_wait(mut self, wait: Duration) -> Result<Self, BadConfig> {
+        self.config.recovery_wait = bounded("the wait of a recovery", wait, 30 * DAY)?;
+        Ok(self)
+    }
+
+    /// What the plan of a new workspace includes; everything by default.
+    #[must_use]
+    pub fn entitlements(mut self, entitlements: Entitlements) -> Self {
+        self.config.entitlements = entitlements;
+        self
     }
 
     /// Another clock.

@@ -1,17 +1,15 @@
 //! Changing an address: the new one is proven before it counts, the old one is told.
 
-use serde_json::json;
-
 use super::Dashboard;
 use super::error::AccountError;
-use super::inner::with_after;
+use super::inner::with_personal;
 use super::link::link;
 use super::sessions::Session;
 use super::throttling::Charges;
 use crate::email::EmailAddress;
 use crate::ports::{EntropyExt, EventKind, Message, Outcome};
 use crate::secret::ChangeEmailToken;
-use crate::store::record::{Action, Actor, OneTimeToken, Target, TokenKind};
+use crate::store::record::{Action, Actor, OneTimeToken, Subject, Target, TokenKind};
 use crate::throttle::CounterKey;
 
 impl Dashboard {
@@ -98,9 +96,11 @@ impl Dashboard {
                 }
                 let target = Target::Account(account.id);
                 let actor = Actor::Account(account.id);
-                let mut entry = inner.audit(now, actor, Action::EmailChanged, target, &session.source)?;
-                entry.before = Some(json!({ "email": old.as_written() }));
-                tx.append_audit(&with_after(entry, json!({ "email": next.as_written() }))).await?;
+                let entry = inner.audit(now, actor, Action::EmailChanged, target, &session.source)?;
+                let whose = Some(Subject::account(account.id));
+                let old = inner.personal("before.email", old.as_written(), whose)?;
+                let next_one = inner.personal("after.email", next.as_written(), whose)?;
+                inner.append(&mut *tx, &with_personal(entry, [old, next_one])).await?;
                 charges.refund(&mut *tx, now).await?;
                 Ok(next)
             })

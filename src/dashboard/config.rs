@@ -5,6 +5,7 @@ use core::time::Duration;
 use jiff::SignedDuration;
 
 use crate::password::PasswordPolicy;
+use crate::store::record::Entitlements;
 use crate::throttle::{Backoff, BadThrottle, Budget};
 use crate::totp::Window;
 
@@ -186,6 +187,9 @@ pub(super) struct Config {
     pub(super) pending_sign_in: SignedDuration,
     pub(super) enrolment: SignedDuration,
     pub(super) key_lifetime: SignedDuration,
+    pub(super) invitation: SignedDuration,
+    pub(super) recovery_wait: SignedDuration,
+    pub(super) entitlements: Entitlements,
     pub(super) revocation_bound: Duration,
 }
 

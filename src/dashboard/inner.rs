@@ -11,6 +11,7 @@ use tokio::sync::{MutexGuard, Notify};
 use super::config::Config;
 use super::error::Fault;
 use crate::access::Catalogue;
+use crate::audit::{Personal, Salt};
 use crate::hashing::{HashingError, HashingPool};
 use crate::id::WorkspaceId;
 use crate::key::KeyFormat;
@@ -21,8 +22,8 @@ use crate::ports::{
 };
 use crate::secret::SealingKeys;
 use crate::source::Source;
-use crate::store::record::{Action, Actor, AuditEntry, Target};
-use crate::store::{Snapshot, Store, StoreError, StoreFailure, Tx, within};
+use crate::store::record::{Action, Actor, AuditEntry, PersonalValue, Subject, Target};
+use crate::store::{Snapshot, Store, StoreError, StoreFailure, Transaction, Tx, within};
 use crate::throttle::Counter;
 
 pub(super) struct Inner {
@@ -122,6 +123,11 @@ impl Inner {
         target: Target,
         source: &Source,
     ) -> Result<AuditEntry, EntropyFailed> {
+        let subject = match (&actor, target) {
+            (Actor::Account(id), _) => Some(Subject::account(*id)),
+            (Actor::System, Target::Account(id)) => Some(Subject::account(id)),
+            _ => None,
+        };
         Ok(AuditEntry {
             id: self.entropy.id(at)?,
             at,
@@ -131,8 +137,42 @@ impl Inner {
             target,
             before: None,
             after: None,
-            source: source.clone(),
+            request_id: source.request_id().map(str::to_owned),
+            personal: self.personal_of(source, subject)?,
         })
+    }
+
+    /// Where a request came from, as personal values of whoever made it.
+    fn personal_of(
+        &self,
+        source: &Source,
+        subject: Option<Subject>,
+    ) -> Result<Vec<PersonalValue>, EntropyFailed> {
+        let mut values = Vec::with_capacity(2);
+        if let Some(address) = source.address() {
+            values.push(self.personal(AuditEntry::SOURCE_ADDRESS, address.to_string(), subject)?);
+        }
+        if let Some(agent) = source.user_agent() {
+            values.push(self.personal(AuditEntry::SOURCE_USER_AGENT, agent, subject)?);
+        }
+        Ok(values)
+    }
+
+    /// A value that can be erased, under a salt of its own.
+    pub(super) fn personal(
+        &self,
+        field: &str,
+        value: impl Into<String>,
+        subject: Option<Subject>,
+    ) -> Result<PersonalValue, EntropyFailed> {
+        let salt = Salt::from_random(self.entropy.bytes()?);
+        Ok(PersonalValue { subject, personal: Personal::commit(field, value, salt) })
+    }
+
+    /// Appends an entry, having checked that it can be sealed: what has no canonical encoding would stop its chain.
+    pub(super) async fn append(&self, tx: &mut dyn Transaction, entry: &AuditEntry) -> Result<(), Fault> {
+        entry.to_entry().digest().map_err(|_| Fault::Internal("audit entry"))?;
+        Ok(tx.append_audit(entry).await?)
     }
 
     pub(super) fn event(&self, kind: EventKind, outcome: Outcome, source: &Source) -> SecurityEvent {
@@ -149,6 +189,16 @@ impl Inner {
         tracing::error!(target: "portcullis::store", error = %error, cause = ?std::error::Error::source(error));
         self.tell(self.event(EventKind::StoreFailed, Outcome::Failed, &Source::unknown()).code(error.code()));
     }
+}
+
+/// An audit entry with personal values beside where it came from, in the order of their names.
+pub(super) fn with_personal(
+    mut entry: AuditEntry,
+    values: impl IntoIterator<Item = PersonalValue>,
+) -> AuditEntry {
+    entry.personal.extend(values);
+    entry.personal.sort_by(|a, b| a.personal.field.cmp(&b.personal.field));
+    entry
 }
 
 /// An audit entry that belongs in a workspace's log.

@@ -18,7 +18,8 @@ use super::inner::Inner;
 use super::workspaces::Member;
 use crate::access::{Permission, Rights, Scope};
 use crate::id::{KeyId, OperationId, ProjectId};
-use crate::key::{Allowlist, KeyName, KeyText, RateLimit};
+use crate::key::{Allowlist, KeyText, RateLimit};
+use crate::name::DisplayName;
 use crate::store::record::{Key, KeyKind, Workspace};
 use crate::store::{Locked, Snapshot, Transaction};
 
@@ -35,7 +36,7 @@ pub struct NewKey {
     /// Whose it is.
     pub kind: NewKeyKind,
     /// What people call it.
-    pub name: KeyName,
+    pub name: DisplayName,
     /// The environment label in its text: one that the service's key format knows.
     pub environment: String,
     /// What it is to be allowed. None is allowed nothing.

@@ -247,7 +247,7 @@ impl Operator {
                 if !tx.update_project(&workspace, &project).await? {
                     return Err(OperatorError::NotFound);
                 }
-                Ok(tx.append_audit(&entry).await?)
+                Ok(inner.append(&mut *tx, &entry).await?)
             })
             .await?;
         Ok(self.done(Target::Project(id)))
@@ -291,7 +291,7 @@ impl Operator {
             Target::Workspace(id) => event.workspace(id),
             Target::Project(id) => event.project(id),
             Target::Key(id) => event.key(id),
-            Target::Session(_) => event,
+            Target::Session(_) | Target::Invitation(_) | Target::Role(_) | Target::Entry(_) => event,
         });
     }
 
@@ -307,7 +307,7 @@ impl Operator {
         if let Some(reason) = reason {
             entry = with_after(entry, json!({ "reason": reason }));
         }
-        Ok(tx.append_audit(&entry).await?)
+        self.inner().append(tx, &entry).await
     }
 
     fn entry(

@@ -110,14 +110,18 @@ impl Dashboard {
                 tx.delete_totp_enrolment(&account).await?;
                 inner.owe_mail(&mut *tx, now, &account.email, Message::PasswordReset).await?;
                 let target = Target::Account(account.id);
-                tx.append_audit(&inner.audit(
-                    now,
-                    Actor::Account(account.id),
-                    Action::PasswordReset,
-                    target,
-                    source,
-                )?)
-                .await?;
+                inner
+                    .append(
+                        &mut *tx,
+                        &inner.audit(
+                            now,
+                            Actor::Account(account.id),
+                            Action::PasswordReset,
+                            target,
+                            source,
+                        )?,
+                    )
+                    .await?;
                 tx.delete_counter(CounterKey::of("password", account.email.canonical().as_bytes())).await?;
                 charges.refund(&mut *tx, now).await?;
                 Ok(())

@@ -219,10 +219,10 @@ impl Inner {
         }
         let actor = Actor::Account(account.id);
         let entry = self.audit(now, actor, Action::SessionStarted, Target::Session(session.id), source)?;
-        tx.append_audit(&super::inner::with_after(
-            entry,
-            serde_json::json!({ "factors": session.assurance }),
-        ))
+        self.append(
+            tx,
+            &super::inner::with_after(entry, serde_json::json!({ "factors": session.assurance })),
+        )
         .await?;
         self.tell(self.event(EventKind::SessionStarted, Outcome::Succeeded, source).account(account.id));
         let id = session.id;
@@ -273,7 +273,7 @@ impl Inner {
     ) -> Result<(), Fault> {
         let entry =
             self.audit(self.now(), Actor::Account(session.account), action, target, &session.source)?;
-        Ok(tx.append_audit(&entry).await?)
+        Ok(self.append(tx, &entry).await?)
     }
 }
 

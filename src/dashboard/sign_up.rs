@@ -290,31 +290,18 @@ impl Inner {
         tx.delete_counter(CounterKey::of("password", account.email.canonical().as_bytes())).await?;
         let mut account = tx.lock_account(account.id).await?.ok_or(Fault::Internal("account"))?;
         let actor = Actor::Account(account.id);
-        tx.append_audit(&self.audit(
-            now,
-            actor.clone(),
-            Action::AccountCreated,
-            Target::Account(account.id),
-            source,
-        )?)
+        self.append(
+            tx,
+            &self.audit(now, actor.clone(), Action::AccountCreated, Target::Account(account.id), source)?,
+        )
         .await?;
 
         let workspace = Workspace {
-            id: self.entropy.id(now)?,
-            name: FIRST_WORKSPACE.to_owned(),
             personal_of: Some(account.id),
-            service_ceiling: None,
-            suspended: None,
-            created_at: now,
+            entitlements: self.config.entitlements,
+            ..Workspace::new(self.entropy.id(now)?, FIRST_WORKSPACE, now)
         };
-        let project = Project {
-            id: self.entropy.id(now)?,
-            workspace: workspace.id,
-            name: FIRST_PROJECT.to_owned(),
-            rate_limit: None,
-            suspended: None,
-            created_at: now,
-        };
+        let project = Project::new(self.entropy.id(now)?, workspace.id, FIRST_PROJECT, now);
         let membership =
             Membership { workspace: workspace.id, account: account.id, role: Role::Admin, since: now };
         let locked = tx.insert_workspace(&workspace).await?.ok_or(Fault::Internal("workspace"))?;
@@ -327,10 +314,10 @@ impl Inner {
             Target::Workspace(workspace.id),
             source,
         )?;
-        tx.append_audit(&in_workspace(with_after(made, json!({ "name": workspace.name })), workspace.id))
+        self.append(tx, &in_workspace(with_after(made, json!({ "name": workspace.name })), workspace.id))
             .await?;
         let made = self.audit(now, actor, Action::ProjectCreated, Target::Project(project.id), source)?;
-        tx.append_audit(&in_workspace(with_after(made, json!({ "name": project.name })), workspace.id))
+        self.append(tx, &in_workspace(with_after(made, json!({ "name": project.name })), workspace.id))
             .await?;
 
         let assurance = Assurance::none().with(Factor::Password, AssertedBy::Local, now);

@@ -127,7 +127,14 @@ impl Dashboard {
                     return Err(WorkspaceError::Suspended);
                 }
                 let id = inner.entropy.id(now)?;
-                let entry = Entry { id, session: session.id, account: session.account, workspace, at: now };
+                let entry = Entry {
+                    id,
+                    session: session.id,
+                    account: session.account,
+                    workspace,
+                    at: now,
+                    ended_at: None,
+                };
                 if !tx.insert_entry(&locked, &entry).await? {
                     let present =
                         tx.entry_of(session.id, workspace).await?.ok_or(WorkspaceError::NotFound)?;
@@ -136,7 +143,9 @@ impl Dashboard {
                 let actor = Actor::Account(session.account);
                 let target = Target::Workspace(workspace);
                 let made = inner.audit(now, actor, Action::WorkspaceEntered, target, &session.source)?;
-                tx.append_audit(&in_workspace(with_after(made, json!({ "entry": id })), workspace)).await?;
+                inner
+                    .append(&mut *tx, &in_workspace(with_after(made, json!({ "entry": id })), workspace))
+                    .await?;
                 Ok(member(id))
             })
             .await
@@ -264,6 +273,6 @@ impl Inner {
     ) -> Result<(), super::error::Fault> {
         let actor = Actor::Account(member.account());
         let entry = self.audit(self.now(), actor, action, target, &member.session.source)?;
-        Ok(tx.append_audit(&in_workspace(with_after(entry, after), member.workspace)).await?)
+        Ok(self.append(tx, &in_workspace(with_after(entry, after), member.workspace)).await?)
     }
 }

@@ -49,6 +49,12 @@ pub mod purpose {
         Reset = "pcr";
         /// A link that proves an account's next address.
         ChangeEmail = "pcc";
+        /// A link that accepts an invitation to a workspace.
+        Invitation = "pcn";
+        /// A link that cancels an operator-assisted recovery.
+        CancelRecovery = "pcx";
+        /// A link that proves the address of an operator-assisted recovery.
+        RecoveryEmail = "pce";
     }
 }
 
@@ -68,6 +74,12 @@ pub type VerifyEmailToken = Token<purpose::VerifyEmail>;
 pub type ResetToken = Token<purpose::Reset>;
 /// The secret of a change-of-address link.
 pub type ChangeEmailToken = Token<purpose::ChangeEmail>;
+/// The secret of an invitation link.
+pub type InvitationToken = Token<purpose::Invitation>;
+/// The secret of a link that cancels a recovery.
+pub type CancelRecoveryToken = Token<purpose::CancelRecovery>;
+/// The secret of a link that proves the address of a recovery.
+pub type RecoveryEmailToken = Token<purpose::RecoveryEmail>;
 
 /// The text is no token of this purpose. It says nothing about which tokens exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

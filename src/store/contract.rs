@@ -11,12 +11,17 @@ use async_trait::async_trait;
 pub use account::{AccountReads, AccountStore};
 pub use api::{ChangeStream, Changes, KeyDirectory, Polled, Position, UsageSink};
 pub use key::{KeyReads, KeyStore, KeyUsage, OperationRow};
-pub use policy::{AuditLog, AuditReads, Outbox, PolicyReads, PolicyStore};
+pub use policy::{AuditFilter, AuditLog, AuditReads, Outbox, PolicyReads, PolicyStore};
 pub use workspace::{WorkspaceReads, WorkspaceStore};
 
 use super::StoreError;
 
 type Stored<T> = Result<T, StoreError>;
+
+/// The answer of a method that an adapter does not have yet.
+fn missing() -> StoreError {
+    StoreError::Corrupt { what: "not built yet" }
+}
 
 /// Where the dashboard door keeps everything.
 #[async_trait]

@@ -3,8 +3,10 @@
 mod account;
 mod audit;
 mod change;
+mod invitation;
 mod key;
 mod outbox;
+mod recovery;
 mod session;
 mod workspace;
 
@@ -12,9 +14,11 @@ pub use account::{
     Account, AccountStatus, OneTimeToken, Password, RecoveryCodeRow, SignUp, Suspension, TokenKind,
     TotpEnrolment, TotpFactor,
 };
-pub use audit::{Action, Actor, AuditEntry, Target};
+pub use audit::{Action, Actor, AuditEntry, PersonalValue, Subject, Target};
 pub use change::Change;
+pub use invitation::Invitation;
 pub use key::{Grant, Key, KeyKind, KeySecret, MemberSuspension, OwnerStanding, UsageDelta};
 pub use outbox::OutboxRow;
+pub use recovery::{RecoveryCase, RecoveryKind};
 pub use session::{AssertedBy, Assurance, Factor, FactorUse, Session};
-pub use workspace::{Entry, Membership, Project, ProjectMembership, Workspace};
+pub use workspace::{Entitlements, Entry, Membership, Person, Project, ProjectMembership, Workspace};

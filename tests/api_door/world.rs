@@ -439,7 +439,7 @@ fn key_record(number: u8) -> Key {
         workspace: workspace(),
         project: project_id(1),
         kind: KeyKind::Personal(owner()),
-        name: portcullis::key::KeyName::parse("a key").unwrap(),
+        name: portcullis::name::DisplayName::parse("a key").unwrap(),
         environment: "live".to_owned(),
         scopes: scopes(&["models.read", "completions.create", "files.delete"]),
         expires_at: None,

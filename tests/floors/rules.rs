@@ -7,7 +7,7 @@ use super::source::Source;
 
 /// The floors, lowest first. A room is a module of the crate root, or of `store`, whose rooms are inside.
 pub(crate) const FLOORS: &[(&str, &[&str])] = &[
-    ("values", &["id", "secret", "email", "money", "source", "error"]),
+    ("values", &["name", "id", "secret", "email", "money", "source", "error"]),
     ("pure rules", &["password", "totp", "recovery", "key", "access", "throttle", "spend", "sso", "audit"]),
     ("ports", &["ports", "hashing"]),
     ("store: records", &["store::error", "store::locked", "store::record"]),
@@ -22,6 +22,7 @@ pub(crate) const FLOORS: &[(&str, &[&str])] = &[
 /// Imports between rooms of one floor: nothing else is allowed there.
 const BESIDE: &[(&str, &[&str])] = &[
     ("id", &["error"]),
+    ("name", &["error"]),
     ("secret", &["error"]),
     ("email", &["error"]),
     ("money", &["error"]),

@@ -143,7 +143,7 @@ async fn scopes_beyond_ones_role_and_unknown_ones_are_named() {
     issue("environment", json!("prod")).await.is(422, "unknown_environment");
     issue("allowlist", json!([])).await.is(422, "allowlist_empty");
     issue("allowlist", json!(["192.0.2.7/24"])).await.is(422, "allowlist_host_bits");
-    issue("name", json!("")).await.is(422, "key_name_empty");
+    issue("name", json!("")).await.is(422, "name_empty");
     issue("expires_at", json!("2020-01-01T00:00:00Z")).await.is(422, "expiry_not_in_future");
     let operation = json!("01890000-0000-7000-8000-000000000001");
     let first = issue("operation", operation.clone()).await.ok(201).json();

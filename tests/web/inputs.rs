@@ -186,7 +186,7 @@ async fn inputs_beyond_their_caps_are_refused() {
     issue("allowlist", json!(networks(64))).await.ok(201);
     issue("allowlist", json!(networks(65))).await.is(422, "allowlist_too_many");
     issue("name", json!("n".repeat(100))).await.ok(201);
-    issue("name", json!("n".repeat(101))).await.is(422, "key_name_too_long");
+    issue("name", json!("n".repeat(101))).await.is(422, "name_too_long");
     let body = json!({ "email": format!("{}@example.com", "a".repeat(300)) });
     site.post("/v1/password/forgot", None, &body).await.is(422, "malformed_email");
 

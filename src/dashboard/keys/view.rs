@@ -9,7 +9,8 @@ use crate::access::Scope;
 use crate::dashboard::error::KeyError;
 use crate::dashboard::inner::Inner;
 use crate::id::{AccountId, KeyId, ProjectId};
-use crate::key::{Allowlist, KeyName, RateLimit, SecretId};
+use crate::key::{Allowlist, RateLimit, SecretId};
+use crate::name::DisplayName;
 use crate::store::Snapshot;
 use crate::store::record::{Key, KeyKind};
 
@@ -35,7 +36,7 @@ pub struct KeyView {
     #[serde(flatten)]
     pub kind: KeyKind,
     /// What people call it.
-    pub name: KeyName,
+    pub name: DisplayName,
     /// The environment label in its text.
     pub environment: String,
     /// What it asks to be allowed.

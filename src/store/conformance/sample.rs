@@ -12,7 +12,8 @@ use crate::email::EmailAddress;
 use crate::id::{
     AccountId, EntryId, FactorId, Id, KeyId, MailId, ProjectId, SessionId, SignUpId, WorkspaceId,
 };
-use crate::key::{Allowlist, KeyDigest, KeyName, RateLimit, SecretId};
+use crate::key::{Allowlist, KeyDigest, RateLimit, SecretId};
+use crate::name::DisplayName;
 use crate::password::PasswordHash;
 use crate::recovery::Locator;
 use crate::secret::{Sealed, TokenDigest, sha256};
@@ -225,7 +226,7 @@ pub(super) fn key(number: u64, seed: &Seed) -> Result<Key, Flaw> {
         workspace: seed.workspace.id,
         project: seed.project.id,
         kind: KeyKind::Personal(seed.account.id),
-        name: KeyName::parse(&format!("Key {number}")).map_err(|_| Flaw::Sample { what: "key name" })?,
+        name: DisplayName::parse(&format!("Key {number}")).map_err(|_| Flaw::Sample { what: "key name" })?,
         environment: "live".to_owned(),
         scopes: BTreeSet::new(),
         expires_at: None,

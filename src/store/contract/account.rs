@@ -10,7 +10,8 @@ use crate::recovery::Locator;
 use crate::secret::TokenDigest;
 use crate::store::Locked;
 use crate::store::record::{
-    Account, OneTimeToken, RecoveryCodeRow, Session, SignUp, TokenKind, TotpEnrolment, TotpFactor,
+    Account, OneTimeToken, RecoveryCase, RecoveryCodeRow, Session, SignUp, TokenKind, TotpEnrolment,
+    TotpFactor,
 };
 use crate::throttle::{Counter, CounterKey};
 use crate::totp::Step;
@@ -58,6 +59,12 @@ pub trait AccountReads: Send {
     /// The one-time token of this kind and digest, expired or not. Looking does not take it.
     async fn token(&mut self, kind: TokenKind, digest: &TokenDigest) -> Stored<Option<OneTimeToken>>;
 
+    /// The operator-assisted recovery of this account that waits, void or not.
+    async fn recovery_case(&mut self, account: AccountId) -> Stored<Option<RecoveryCase>> {
+        let _ = account;
+        Err(super::missing())
+    }
+
     /// The counter of this key, if it has counted anything.
     async fn counter(&mut self, key: CounterKey) -> Stored<Option<Counter>>;
 }
@@ -75,6 +82,25 @@ pub trait AccountStore: AccountReads {
     /// [`Change::Account`](crate::store::record::Change::Account) when its status differs from
     /// [`Locked::before`].
     async fn update_account(&mut self, account: &Locked<Account>) -> Stored<bool>;
+
+    /// Deletes an account with its factors, sessions (with their entries), tokens and recovery. Its memberships, keys
+    /// and audit entries are not its own and stay. Announces [`Change::Account`](crate::store::record::Change::Account).
+    async fn delete_account(&mut self, account: &Locked<Account>) -> Stored<()> {
+        let _ = account;
+        Err(super::missing())
+    }
+
+    /// Sets the account's one recovery, in place of an earlier one.
+    async fn put_recovery_case(&mut self, account: &Locked<Account>, case: &RecoveryCase) -> Stored<()> {
+        let _ = (account, case);
+        Err(super::missing())
+    }
+
+    /// Deletes the account's recovery.
+    async fn delete_recovery_case(&mut self, account: &Locked<Account>) -> Stored<bool> {
+        let _ = account;
+        Err(super::missing())
+    }
 
     /// Adds a pending sign-up.
     async fn insert_sign_up(&mut self, sign_up: &SignUp) -> Stored<()>;
@@ -161,8 +187,9 @@ pub trait AccountStore: AccountReads {
     /// Forgets a counter.
     async fn delete_counter(&mut self, key: CounterKey) -> Stored<bool>;
 
-    /// Deletes at most `limit` rows of each kind that are over: sign-ups, enrolments, tokens and sessions
-    /// (with their entries) that ended at or before `now`, and counters not touched since `forget_before`.
+    /// Deletes at most `limit` rows of each kind that are over: sign-ups, enrolments, tokens, invitations, recoveries
+    /// and sessions (with their entries) that ended at or before `now`, and counters not touched since
+    /// `forget_before`.
     /// Answers how many rows went.
     async fn sweep(&mut self, now: Timestamp, forget_before: Timestamp, limit: u32) -> Stored<u32>;
 }

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use super::Stored;
-use crate::id::{AccountId, KeyId, OperationId, ProjectId};
+use crate::id::{AccountId, KeyId, OperationId, ProjectId, WorkspaceId};
 use crate::key::SecretId;
 use crate::store::Locked;
 use crate::store::record::{Key, KeySecret, Workspace};
@@ -46,6 +46,41 @@ pub trait KeyReads: Send {
         after: Option<KeyId>,
         limit: u32,
     ) -> Stored<Vec<Key>>;
+
+    /// The keys of a workspace, revoked ones included, in id order, from behind `after`, at most `limit`.
+    async fn keys_of_workspace(
+        &mut self,
+        workspace: WorkspaceId,
+        after: Option<KeyId>,
+        limit: u32,
+    ) -> Stored<Vec<Key>> {
+        let _ = (workspace, after, limit);
+        Err(super::missing())
+    }
+
+    /// The keys of a workspace that an account owns or is the custodian of, revoked ones included, in id order.
+    async fn keys_held_by(&mut self, workspace: WorkspaceId, account: AccountId) -> Stored<Vec<Key>> {
+        let _ = (workspace, account);
+        Err(super::missing())
+    }
+
+    /// The secrets of a workspace's service keys that were shown to an account, with their keys, in the order of the
+    /// keys' ids; keys that are revoked and secrets that have ended included.
+    async fn secrets_shown_to(
+        &mut self,
+        workspace: WorkspaceId,
+        account: AccountId,
+    ) -> Stored<Vec<(Key, KeySecret)>> {
+        let _ = (workspace, account);
+        Err(super::missing())
+    }
+
+    /// What each key of a workspace has done, as far as nodes have flushed, in one statement; keys that did nothing
+    /// are left out.
+    async fn usage_in(&mut self, workspace: WorkspaceId) -> Stored<Vec<(KeyId, KeyUsage)>> {
+        let _ = workspace;
+        Err(super::missing())
+    }
 
     /// The secrets of a key, the earliest made first.
     async fn secrets_of(&mut self, key: KeyId) -> Stored<Vec<KeySecret>>;

@@ -7,9 +7,10 @@ use jiff::Timestamp;
 
 use super::Stored;
 use crate::access::{Permission, RoleDefinition, Scope};
+use crate::audit::{ChainId, Head, Seal};
 use crate::id::{AccountId, AuditId, MailId, RoleId, WorkspaceId};
 use crate::store::Locked;
-use crate::store::record::{AuditEntry, OutboxRow, Workspace};
+use crate::store::record::{Action, AuditEntry, OutboxRow, Subject, Target, Workspace};
 
 /// Reading policy.
 #[async_trait]
@@ -33,6 +34,23 @@ pub trait PolicyStore: PolicyReads {
     async fn delete_role(&mut self, workspace: &Locked<Workspace>, id: RoleId) -> Stored<bool>;
 }
 
+/// Which entries of a log are wanted: those that fit all that is given.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AuditFilter {
+    /// Done by this account.
+    pub actor: Option<AccountId>,
+    /// Done to this.
+    pub target: Option<Target>,
+    /// This was done.
+    pub action: Option<Action>,
+    /// At this moment or later.
+    pub since: Option<Timestamp>,
+    /// Before this moment.
+    pub until: Option<Timestamp>,
+    /// With a smaller id than this: where the page before ended.
+    pub before: Option<AuditId>,
+}
+
 /// Reading the audit log.
 #[async_trait]
 pub trait AuditReads: Send {
@@ -51,13 +69,72 @@ pub trait AuditReads: Send {
         after: Option<AuditId>,
         limit: u32,
     ) -> Stored<Vec<AuditEntry>>;
+
+    /// The entries of a log that fit, the latest first (by id), at most `limit`.
+    async fn find_audit(
+        &mut self,
+        chain: ChainId,
+        filter: &AuditFilter,
+        limit: u32,
+    ) -> Stored<Vec<AuditEntry>> {
+        let _ = (chain, filter, limit);
+        Err(super::missing())
+    }
+
+    /// The sealed entries of a chain in its order, from behind place `after` (0: from the first), at most `limit`.
+    async fn sealed_audit(
+        &mut self,
+        chain: ChainId,
+        after: u64,
+        limit: u32,
+    ) -> Stored<Vec<(AuditEntry, Seal)>> {
+        let _ = (chain, after, limit);
+        Err(super::missing())
+    }
+
+    /// The entries of a chain without a seal, in id order, at most `limit`.
+    async fn unsealed_audit(&mut self, chain: ChainId, limit: u32) -> Stored<Vec<AuditEntry>> {
+        let _ = (chain, limit);
+        Err(super::missing())
+    }
+
+    /// Chains that have entries without a seal, at most `limit`.
+    async fn unsealed_chains(&mut self, limit: u32) -> Stored<Vec<ChainId>> {
+        let _ = limit;
+        Err(super::missing())
+    }
+
+    /// Where a chain ends; its genesis while it has no sealed entry.
+    async fn audit_head(&mut self, chain: ChainId) -> Stored<Head> {
+        let _ = chain;
+        Err(super::missing())
+    }
 }
 
 /// Appending to the audit log. There is no way to change or remove an entry.
 #[async_trait]
 pub trait AuditLog: AuditReads {
-    /// Appends an entry.
+    /// Appends an entry, without a seal.
     async fn append_audit(&mut self, entry: &AuditEntry) -> Stored<()>;
+
+    /// Locks the end of a chain and reads it; the genesis of a chain that has no sealed entry yet.
+    async fn lock_chain(&mut self, chain: ChainId) -> Stored<Locked<Head>> {
+        let _ = chain;
+        Err(super::missing())
+    }
+
+    /// Seals entries of the locked chain, which had no seal, and moves its end to where `head` now is.
+    async fn seal_audit(&mut self, head: &Locked<Head>, seals: &[(AuditId, Seal)]) -> Stored<()> {
+        let _ = (head, seals);
+        Err(super::missing())
+    }
+
+    /// Erases the personal values of somebody in all logs: value, salt and subject go, names and commitments stay.
+    /// Answers how many values went.
+    async fn erase_personal(&mut self, subject: Subject) -> Stored<u32> {
+        let _ = subject;
+        Err(super::missing())
+    }
 }
 
 /// Outgoing mail, written in the transaction that owes it.

@@ -26,8 +26,10 @@ impl KeyDirectory for MemoryStore {
             key: Key::clone(key),
             secret: secret.as_ref().clone(),
             workspace_suspended: workspace.suspended.is_some(),
+            workspace_archived: workspace.archived_at.is_some(),
             service_ceiling: workspace.service_ceiling.clone(),
             project_suspended: project.suspended.is_some(),
+            project_archived: project.archived_at.is_some(),
             project_rate_limit: project.rate_limit,
             owner: owner_of(&state, key),
         }))

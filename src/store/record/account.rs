@@ -134,10 +134,14 @@ pub enum TokenKind {
     Reset,
     /// A link that proves an account's next address.
     ChangeEmail,
+    /// A link that cancels an operator-assisted recovery.
+    CancelRecovery,
+    /// A link that proves the address of an operator-assisted recovery.
+    RecoveryEmail,
 }
 
-/// A token that is taken once. An account has at most one of [`TokenKind::Reset`] and
-/// [`TokenKind::ChangeEmail`] (inserting another replaces it); pending sign-ins may be several.
+/// A token that is taken once. An account has at most one of each [single kind](TokenKind::is_single) (inserting
+/// another replaces it); pending sign-ins may be several.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OneTimeToken {
     /// The digest of the token.
@@ -146,7 +150,7 @@ pub struct OneTimeToken {
     pub kind: TokenKind,
     /// Whose it is.
     pub account: AccountId,
-    /// The next address ([`TokenKind::ChangeEmail`]).
+    /// The next address ([`TokenKind::ChangeEmail`], [`TokenKind::RecoveryEmail`]).
     pub email: Option<EmailAddress>,
     /// What has been shown so far ([`TokenKind::SignIn`]).
     pub assurance: Option<Assurance>,
@@ -157,6 +161,10 @@ pub struct OneTimeToken {
 }
 
 impl TokenKind {
+    /// All of them.
+    pub const ALL: [Self; 5] =
+        [Self::SignIn, Self::Reset, Self::ChangeEmail, Self::CancelRecovery, Self::RecoveryEmail];
+
     /// The stable name under which it is stored.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -164,13 +172,15 @@ impl TokenKind {
             Self::SignIn => "sign_in",
             Self::Reset => "reset",
             Self::ChangeEmail => "change_email",
+            Self::CancelRecovery => "cancel_recovery",
+            Self::RecoveryEmail => "recovery_email",
         }
     }
 
     /// Reads a stored name.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
-        [Self::SignIn, Self::Reset, Self::ChangeEmail].into_iter().find(|kind| kind.name() == name)
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
     }
 
     /// Whether an account has at most one of this kind.

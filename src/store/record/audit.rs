@@ -4,10 +4,14 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::id::{AccountId, AuditId, KeyId, ProjectId, SessionId, WorkspaceId};
-use crate::source::Source;
+use crate::audit::{ChainId, Entry, Personal, Reference};
+use crate::email::EmailAddress;
+use crate::id::{
+    AccountId, AuditId, EntryId, Id, InvitationId, KeyId, ProjectId, RoleId, SessionId, WorkspaceId,
+};
+use crate::secret::sha256;
 
-/// One entry. `before` and `after` carry no secret.
+/// One entry. `before` and `after` carry no secret and nothing personal: what can be erased stands in `personal`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AuditEntry {
     /// Names it.
@@ -26,8 +30,74 @@ pub struct AuditEntry {
     pub before: Option<Value>,
     /// What it is now.
     pub after: Option<Value>,
-    /// From where.
-    pub source: Source,
+    /// The id under which the service logs the request.
+    pub request_id: Option<String>,
+    /// What can be erased, in the order of the names: where it came from, addresses.
+    pub personal: Vec<PersonalValue>,
+}
+
+/// A personal value of an entry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PersonalValue {
+    /// Whose it is, until it is erased.
+    pub subject: Option<Subject>,
+    /// Its name and commitment, and until it is erased its value and salt.
+    pub personal: Personal,
+}
+
+/// Whose a personal value is: what erasing finds it by. A digest of the account's id or of an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Subject(pub [u8; 32]);
+
+impl Subject {
+    /// Somebody with an account.
+    #[must_use]
+    pub fn account(id: AccountId) -> Self {
+        Self(sha256(&[b"portcullis/audit/subject/account/v1\0", id.uuid().as_bytes()]))
+    }
+
+    /// Whoever has an address, with an account or without one.
+    #[must_use]
+    pub fn address(email: &EmailAddress) -> Self {
+        Self(sha256(&[b"portcullis/audit/subject/address/v1\0", email.canonical().as_bytes()]))
+    }
+}
+
+impl AuditEntry {
+    /// The name under which an entry holds the address that a request came from.
+    pub const SOURCE_ADDRESS: &'static str = "source.address";
+    /// The name under which an entry holds what the client called itself.
+    pub const SOURCE_USER_AGENT: &'static str = "source.user_agent";
+
+    /// The chain it belongs to.
+    #[must_use]
+    pub fn chain(&self) -> ChainId {
+        self.workspace.map_or(ChainId::Accounts, ChainId::Workspace)
+    }
+
+    /// A personal value by its name; `None` once it is erased.
+    #[must_use]
+    pub fn personal(&self, field: &str) -> Option<&str> {
+        let found = self.personal.iter().find(|value| value.personal.field == field)?;
+        found.personal.opening.as_ref().map(|opening| opening.value.as_str())
+    }
+
+    /// The entry as it is hashed and exported.
+    #[must_use]
+    pub fn to_entry(&self) -> Entry {
+        Entry {
+            id: self.id,
+            at: self.at,
+            workspace: self.workspace,
+            actor: self.actor.reference(),
+            action: self.action.name().to_owned(),
+            target: self.target.reference(),
+            before: self.before.clone(),
+            after: self.after.clone(),
+            request_id: self.request_id.clone(),
+            personal: self.personal.iter().map(|value| value.personal.clone()).collect(),
+        }
+    }
 }
 
 /// Who did it.
@@ -41,6 +111,18 @@ pub enum Actor {
     Operator(String),
     /// The crate itself.
     System,
+}
+
+impl Actor {
+    /// By kind and id.
+    #[must_use]
+    pub fn reference(&self) -> Reference {
+        match self {
+            Self::Account(id) => Reference::new("account", id),
+            Self::Operator(name) => Reference::new("operator", name),
+            Self::System => Reference::only("system"),
+        }
+    }
 }
 
 /// To what it was done.
@@ -58,6 +140,66 @@ pub enum Target {
     Project(ProjectId),
     /// A key.
     Key(KeyId),
+    /// An invitation.
+    Invitation(InvitationId),
+    /// A custom role.
+    Role(RoleId),
+    /// A session's entry to a workspace.
+    Entry(EntryId),
+}
+
+impl Target {
+    /// The stable name of its kind.
+    #[must_use]
+    pub fn kind(self) -> &'static str {
+        match self {
+            Self::Account(_) => "account",
+            Self::Session(_) => "session",
+            Self::Workspace(_) => "workspace",
+            Self::Project(_) => "project",
+            Self::Key(_) => "key",
+            Self::Invitation(_) => "invitation",
+            Self::Role(_) => "role",
+            Self::Entry(_) => "entry",
+        }
+    }
+
+    /// Its id.
+    #[must_use]
+    pub fn uuid(self) -> uuid::Uuid {
+        match self {
+            Self::Account(id) => id.uuid(),
+            Self::Session(id) => id.uuid(),
+            Self::Workspace(id) => id.uuid(),
+            Self::Project(id) => id.uuid(),
+            Self::Key(id) => id.uuid(),
+            Self::Invitation(id) => id.uuid(),
+            Self::Role(id) => id.uuid(),
+            Self::Entry(id) => id.uuid(),
+        }
+    }
+
+    /// The thing of this kind and id, if there is such a kind.
+    #[must_use]
+    pub fn of(kind: &str, id: uuid::Uuid) -> Option<Self> {
+        Some(match kind {
+            "account" => Self::Account(Id::from_uuid(id)),
+            "session" => Self::Session(Id::from_uuid(id)),
+            "workspace" => Self::Workspace(Id::from_uuid(id)),
+            "project" => Self::Project(Id::from_uuid(id)),
+            "key" => Self::Key(Id::from_uuid(id)),
+            "invitation" => Self::Invitation(Id::from_uuid(id)),
+            "role" => Self::Role(Id::from_uuid(id)),
+            "entry" => Self::Entry(Id::from_uuid(id)),
+            _ => return None,
+        })
+    }
+
+    /// By kind and id.
+    #[must_use]
+    pub fn reference(self) -> Reference {
+        Reference::new(self.kind(), self.uuid().hyphenated())
+    }
 }
 
 macro_rules! actions {
@@ -139,6 +281,68 @@ actions! {
     ProjectRateLimited = "project.rate_limited",
     /// A session entered a workspace.
     WorkspaceEntered = "workspace.entered",
+    /// A session's entry to a workspace was ended by an administrator.
+    EntryEnded = "entry.ended",
+    /// A workspace got another name.
+    WorkspaceRenamed = "workspace.renamed",
+    /// A workspace was archived.
+    WorkspaceArchived = "workspace.archived",
+    /// An archived workspace was taken up again.
+    WorkspaceRestored = "workspace.restored",
+    /// A workspace was deleted with all that was in it.
+    WorkspaceDeleted = "workspace.deleted",
+    /// A workspace's plan was changed by the service.
+    EntitlementsChanged = "workspace.entitlements_changed",
+    /// A workspace began, or ceased, to require a second factor.
+    SecondFactorPolicyChanged = "policy.second_factor_changed",
+    /// The widest scopes of a workspace's service keys were changed.
+    ServiceCeilingChanged = "policy.service_ceiling_changed",
+    /// A project got another name, label or requirement.
+    ProjectChanged = "project.changed",
+    /// A project was archived.
+    ProjectArchived = "project.archived",
+    /// An archived project was taken up again.
+    ProjectRestored = "project.restored",
+    /// A project was deleted with its keys.
+    ProjectDeleted = "project.deleted",
+    /// Somebody was invited.
+    MemberInvited = "member.invited",
+    /// An invitation was mailed again.
+    InvitationResent = "invitation.resent",
+    /// An invitation was revoked.
+    InvitationRevoked = "invitation.revoked",
+    /// An invitation was accepted: a membership began.
+    MemberJoined = "member.joined",
+    /// A member's role was changed.
+    MemberRoleChanged = "member.role_changed",
+    /// A member's role in a project was set or taken away.
+    ProjectRoleChanged = "member.project_role_changed",
+    /// A membership was ended by another member.
+    MemberRemoved = "member.removed",
+    /// A member left.
+    MemberLeft = "member.left",
+    /// A custom role was defined.
+    RoleCreated = "role.created",
+    /// A custom role's definition was changed.
+    RoleChanged = "role.changed",
+    /// A custom role was deleted.
+    RoleDeleted = "role.deleted",
+    /// A service key came into another member's care.
+    CustodianChanged = "key.custodian_changed",
+    /// A secret that a leaver had seen was given an end.
+    ExposureEnded = "key.exposure_ended",
+    /// A secret that a leaver had seen was knowingly kept.
+    ExposureAccepted = "key.exposure_accepted",
+    /// An account was deleted by its holder.
+    AccountDeleted = "account.deleted",
+    /// An operator opened a recovery, which waits.
+    RecoveryOpened = "recovery.opened",
+    /// The address of a recovery was proven.
+    RecoveryEmailConfirmed = "recovery.email_confirmed",
+    /// A recovery was cancelled.
+    RecoveryCancelled = "recovery.cancelled",
+    /// An operator finished a recovery.
+    RecoveryFinished = "recovery.finished",
     /// A key was issued.
     KeyIssued = "key.issued",
     /// A key was given another secret.

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::access::{ProjectRole, Role, RoleDefinition, Scope};
 use crate::id::{AccountId, KeyId, ProjectId, WorkspaceId};
-use crate::key::{Allowlist, KeyDigest, KeyName, RateLimit, SecretId};
+use crate::key::{Allowlist, KeyDigest, RateLimit, SecretId};
+use crate::name::DisplayName;
 use crate::store::record::Suspension;
 
 /// An API key of one project. Usage, limits and audit hang on it.
@@ -22,7 +23,7 @@ pub struct Key {
     /// Personal or service.
     pub kind: KeyKind,
     /// What people call it.
-    pub name: KeyName,
+    pub name: DisplayName,
     /// The environment label in its text.
     pub environment: String,
     /// What it asks to be allowed. What it *is* allowed is worked out at each use.
@@ -90,10 +91,14 @@ pub struct Grant {
     pub secret: KeySecret,
     /// Whether the workspace is suspended.
     pub workspace_suspended: bool,
+    /// Whether the workspace is archived.
+    pub workspace_archived: bool,
     /// The widest scopes of the workspace's service keys.
     pub service_ceiling: Option<BTreeSet<Scope>>,
     /// Whether the project is suspended.
     pub project_suspended: bool,
+    /// Whether the project is archived.
+    pub project_archived: bool,
     /// How many requests all keys of the project may make together.
     pub project_rate_limit: Option<RateLimit>,
     /// What the owner of a personal key is at present; `None` when no longer a member.

@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 use crate::access::Scope;
 use crate::dashboard::{Committed, Expiry, IssuedKey, Member, NewKey, Rotation};
 use crate::id::{KeyId, ProjectId};
-use crate::key::{Allowlist, KeyName};
+use crate::key::Allowlist;
+use crate::name::DisplayName;
 use crate::secret::ExposeSecret as _;
 use crate::web::body::{IssueKey, MAX_SCOPES, RotateKey};
 use crate::web::problem::Problem;
@@ -84,7 +85,7 @@ fn new_key(body: IssueKey) -> Result<NewKey, Problem> {
     Ok(NewKey {
         project: body.project,
         kind: body.kind.into(),
-        name: checked(KeyName::parse(&body.name))?,
+        name: checked(DisplayName::parse(&body.name))?,
         environment: body.environment,
         scopes: scopes.collect::<Result<_, _>>()?,
         expiry,

@@ -3,7 +3,8 @@
 use super::{Reader, Stored};
 use crate::access::{ProjectRole, Role};
 use crate::id::AccountId;
-use crate::key::{KeyDigest, KeyName, SecretId};
+use crate::key::{KeyDigest, SecretId};
+use crate::name::DisplayName;
 use crate::store::record::{Grant, Key, KeyKind, KeySecret, MemberSuspension, OwnerStanding};
 use crate::store::{KeyUsage, OperationRow, StoreError};
 
@@ -13,7 +14,7 @@ pub(in crate::store::sql) fn key(row: &mut Reader<'_>) -> Stored<Key> {
         workspace: row.id("keys.workspace")?,
         project: row.id("keys.project")?,
         kind: kind(row)?,
-        name: row.parsed("keys.name", KeyName::parse)?,
+        name: row.parsed("keys.name", DisplayName::parse)?,
         environment: row.text("keys.environment")?.to_owned(),
         scopes: row.json("keys.scopes")?,
         expires_at: row.opt_time("keys.expires_at")?,
