@@ -37,6 +37,7 @@ pub mod sql;
 
 pub mod memory;
 pub mod record;
+mod seals;
 mod within;
 
 pub use contract::{
@@ -46,4 +47,5 @@ pub use contract::{
 };
 pub use error::{StoreError, StoreFailure};
 pub use locked::Locked;
+pub(in crate::store) use seals::places_follow;
 pub use within::{Tx, within};

@@ -18,11 +18,6 @@ use super::StoreError;
 
 type Stored<T> = Result<T, StoreError>;
 
-/// The answer of a method that an adapter does not have yet.
-fn missing() -> StoreError {
-    StoreError::Corrupt { what: "not built yet" }
-}
-
 /// Where the dashboard door keeps everything.
 #[async_trait]
 pub trait Store: Send + Sync + 'static {

@@ -8,6 +8,7 @@
 
 mod account;
 mod api;
+mod audit;
 mod key;
 mod policy;
 mod rows;

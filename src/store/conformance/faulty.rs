@@ -13,23 +13,24 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use crate::access::{Permission, RoleDefinition, Scope};
+use crate::audit::{ChainId, Head, Seal};
 use crate::email::EmailAddress;
 use crate::id::{
-    AccountId, AuditId, EntryId, KeyId, MailId, OperationId, ProjectId, RecoveryCodeId, RoleId, SessionId,
-    SignUpId, WorkspaceId,
+    AccountId, AuditId, EntryId, InvitationId, KeyId, MailId, OperationId, ProjectId, RecoveryCodeId, RoleId,
+    SessionId, SignUpId, WorkspaceId,
 };
 use crate::key::SecretId;
 use crate::recovery::Locator;
 use crate::secret::TokenDigest;
 use crate::store::record::{
-    Account, AuditEntry, Entry, Grant, Key, KeySecret, Membership, OneTimeToken, OutboxRow, Project,
-    ProjectMembership, RecoveryCodeRow, Session, SignUp, TokenKind, TotpEnrolment, TotpFactor, UsageDelta,
-    Workspace,
+    Account, AuditEntry, Entry, Grant, Invitation, Key, KeySecret, Membership, OneTimeToken, OutboxRow,
+    Person, Project, ProjectMembership, RecoveryCase, RecoveryCodeRow, Session, SignUp, Subject, TokenKind,
+    TotpEnrolment, TotpFactor, UsageDelta, Workspace,
 };
 use crate::store::{
-    AccountReads, AccountStore, AuditLog, AuditReads, ChangeStream, KeyDirectory, KeyReads, KeyStore,
-    KeyUsage, Locked, OperationRow, Outbox, PolicyReads, PolicyStore, Polled, Position, Snapshot, Store,
-    StoreError, Transaction, UsageSink, WorkspaceReads, WorkspaceStore,
+    AccountReads, AccountStore, AuditFilter, AuditLog, AuditReads, ChangeStream, KeyDirectory, KeyReads,
+    KeyStore, KeyUsage, Locked, OperationRow, Outbox, PolicyReads, PolicyStore, Polled, Position, Snapshot,
+    Store, StoreError, Transaction, UsageSink, WorkspaceReads, WorkspaceStore,
 };
 use crate::throttle::{Counter, CounterKey};
 use crate::totp::Step;
@@ -282,6 +283,7 @@ pass_on! {
         fn session(id: SessionId) -> Option<Session>;
         fn sessions_of(account: AccountId) -> Vec<Session>;
         fn token(kind: TokenKind, digest: &TokenDigest) -> Option<OneTimeToken>;
+        fn recovery_case(account: AccountId) -> Option<RecoveryCase>;
         fn counter(key: CounterKey) -> Option<Counter>;
     }
 
@@ -290,16 +292,26 @@ pass_on! {
         fn workspaces_of(account: AccountId) -> Vec<(Workspace, Membership)>;
         fn membership(workspace: WorkspaceId, account: AccountId) -> Option<Membership>;
         fn memberships(workspace: WorkspaceId) -> Vec<Membership>;
+        fn people(workspace: WorkspaceId) -> Vec<Person>;
+        fn project_memberships(workspace: WorkspaceId) -> Vec<ProjectMembership>;
         fn project_membership(project: ProjectId, account: AccountId) -> Option<ProjectMembership>;
         fn project(id: ProjectId) -> Option<Project>;
         fn projects(workspace: WorkspaceId) -> Vec<Project>;
         fn entry(id: EntryId) -> Option<Entry>;
         fn entry_of(session: SessionId, workspace: WorkspaceId) -> Option<Entry>;
+        fn entries(workspace: WorkspaceId) -> Vec<(Entry, Session)>;
+        fn invitation(id: InvitationId) -> Option<Invitation>;
+        fn invitation_by_token(token: &TokenDigest) -> Option<Invitation>;
+        fn invitations(workspace: WorkspaceId) -> Vec<Invitation>;
     }
 
     impl [T: Snapshot + ?Sized + 'static] KeyReads for Open<T> {
         fn key(id: KeyId) -> Option<Key>;
         fn keys_of_project(project: ProjectId, after: Option<KeyId>, limit: u32) -> Vec<Key>;
+        fn keys_of_workspace(workspace: WorkspaceId, after: Option<KeyId>, limit: u32) -> Vec<Key>;
+        fn keys_held_by(workspace: WorkspaceId, account: AccountId) -> Vec<Key>;
+        fn secrets_shown_to(workspace: WorkspaceId, account: AccountId) -> Vec<(Key, KeySecret)>;
+        fn usage_in(workspace: WorkspaceId) -> Vec<(KeyId, KeyUsage)>;
         fn secrets_of(key: KeyId) -> Vec<KeySecret>;
         fn usage_of(key: KeyId) -> KeyUsage;
         fn operation(account: AccountId, id: OperationId) -> Option<OperationRow>;
@@ -314,12 +326,20 @@ pass_on! {
     impl [T: Snapshot + ?Sized + 'static] AuditReads for Open<T> {
         fn audit_of_workspace(workspace: WorkspaceId, after: Option<AuditId>, limit: u32) -> Vec<AuditEntry>;
         fn audit_of_account(account: AccountId, after: Option<AuditId>, limit: u32) -> Vec<AuditEntry>;
+        fn find_audit(chain: ChainId, filter: &AuditFilter, limit: u32) -> Vec<AuditEntry>;
+        fn sealed_audit(chain: ChainId, after: u64, limit: u32) -> Vec<(AuditEntry, Seal)>;
+        fn unsealed_audit(chain: ChainId, limit: u32) -> Vec<AuditEntry>;
+        fn unsealed_chains(limit: u32) -> Vec<ChainId>;
+        fn audit_head(chain: ChainId) -> Head;
     }
 
     impl [] AccountStore for Open<dyn Transaction> {
         fn lock_account(id: AccountId) -> Option<Locked<Account>>;
         fn insert_account(account: &Account) -> bool;
         fn update_account(account: &Locked<Account>) -> bool;
+        fn delete_account(account: &Locked<Account>) -> ();
+        fn put_recovery_case(account: &Locked<Account>, case: &RecoveryCase) -> ();
+        fn delete_recovery_case(account: &Locked<Account>) -> bool;
         fn insert_sign_up(sign_up: &SignUp) -> ();
         fn count_sign_up_failure(id: SignUpId) -> Option<u32>;
         fn delete_sign_up(id: SignUpId) -> bool;
@@ -349,6 +369,8 @@ pass_on! {
         fn lock_workspace(id: WorkspaceId) -> Option<Locked<Workspace>>;
         fn insert_workspace(workspace: &Workspace) -> Option<Locked<Workspace>>;
         fn update_workspace(workspace: &Locked<Workspace>) -> ();
+        fn delete_workspace(workspace: &Locked<Workspace>) -> ();
+        fn delete_project(workspace: &Locked<Workspace>, id: ProjectId) -> bool;
         fn insert_project(workspace: &Locked<Workspace>, project: &Project) -> bool;
         fn update_project(workspace: &Locked<Workspace>, project: &Project) -> bool;
         fn put_membership(workspace: &Locked<Workspace>, membership: &Membership) -> ();
@@ -356,7 +378,12 @@ pass_on! {
         fn put_project_membership(workspace: &Locked<Workspace>, membership: &ProjectMembership) -> ();
         fn delete_project_membership(workspace: &Locked<Workspace>, project: ProjectId, account: AccountId) -> bool;
         fn insert_entry(workspace: &Locked<Workspace>, entry: &Entry) -> bool;
+        fn update_entry(workspace: &Locked<Workspace>, entry: &Entry) -> bool;
         fn delete_entry(workspace: &Locked<Workspace>, id: EntryId) -> bool;
+        fn insert_invitation(workspace: &Locked<Workspace>, invitation: &Invitation) -> bool;
+        fn update_invitation(workspace: &Locked<Workspace>, invitation: &Invitation) -> bool;
+        fn delete_invitation(workspace: &Locked<Workspace>, id: InvitationId) -> bool;
+        fn delete_invitations_to(email: &EmailAddress) -> u32;
     }
 
     impl [] KeyStore for Open<dyn Transaction> {
@@ -375,6 +402,9 @@ pass_on! {
 
     impl [] AuditLog for Open<dyn Transaction> {
         fn append_audit(entry: &AuditEntry) -> ();
+        fn lock_chain(chain: ChainId) -> Locked<Head>;
+        fn seal_audit(head: &Locked<Head>, seals: &[(AuditId, Seal)]) -> ();
+        fn erase_personal(subject: Subject) -> u32;
     }
 
     impl [] Outbox for Open<dyn Transaction> {

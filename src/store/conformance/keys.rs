@@ -265,8 +265,10 @@ pub(super) async fn a_grant_is_all_that_holds_at_present(fresh: &Fresh) -> Resul
         key: personal.clone(),
         secret: shown.clone(),
         workspace_suspended: false,
+        workspace_archived: false,
         service_ceiling: None,
         project_suspended: false,
+        project_archived: false,
         project_rate_limit: None,
         owner: Some(owner),
     };
@@ -276,11 +278,12 @@ pub(super) async fn a_grant_is_all_that_holds_at_present(fresh: &Fresh) -> Resul
         account.status = AccountStatus::Suspended(Suspension { since: at(1), reason: "x".to_owned() });
         yes("update_account", tx.update_account(&account).await?)?;
         let mut locked = lock_workspace(&mut *tx, seed.workspace.id).await?;
-        locked.suspended = Some(suspension("x"));
+        (locked.suspended, locked.archived_at) = (Some(suspension("x")), Some(at(90)));
         locked.service_ceiling = Some(scopes(&["files.write"])?);
         tx.update_workspace(&locked).await?;
         let mut project = seed.project.clone();
         (project.suspended, project.rate_limit) = (Some(suspension("x")), rate_limit(5)?);
+        project.archived_at = Some(at(91));
         yes("update_project", tx.update_project(&locked, &project).await?)?;
         let custom = Role::Custom(id(1));
         tx.put_membership(&locked, &membership(seed.workspace.id, seed.account.id, custom, 11)).await?;
@@ -289,9 +292,9 @@ pub(super) async fn a_grant_is_all_that_holds_at_present(fresh: &Fresh) -> Resul
         let placed = ProjectMembership { workspace, project: project_id(1), account, role };
         tx.put_project_membership(&locked, &placed).await?;
     })?;
-    expected.workspace_suspended = true;
+    (expected.workspace_suspended, expected.workspace_archived) = (true, true);
     expected.service_ceiling = Some(scopes(&["files.write"])?);
-    expected.project_suspended = true;
+    (expected.project_suspended, expected.project_archived) = (true, true);
     expected.project_rate_limit = rate_limit(5)?;
     expected.owner = Some(OwnerStanding {
         active: false,

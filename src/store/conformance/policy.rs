@@ -8,7 +8,6 @@ use super::sample::{
 use super::{Fresh, look, transact};
 use crate::access::RoleDefinition;
 use crate::id::{AuditId, WorkspaceId};
-use crate::source::Source;
 use crate::store::record::{Action, Actor, AuditEntry, OutboxRow, Session, Target, TokenKind};
 use crate::throttle::{Counter, CounterKey};
 
@@ -82,7 +81,8 @@ fn audit(
         target,
         before: None,
         after: None,
-        source: Source::unknown(),
+        request_id: None,
+        personal: Vec::new(),
     }
 }
 
@@ -107,7 +107,7 @@ pub(super) async fn audit_entries_read_back_as_written(fresh: &Fresh) -> Result<
         if number % 2 == 0 {
             entry.before = Some(serde_json::json!({ "role": "viewer", "n": [1, null, true, "ü"] }));
             entry.after = Some(serde_json::Value::Null);
-            entry.source = Source::unknown().with_user_agent("x").with_request_id("y");
+            entry.request_id = Some("y".to_owned());
         }
         entries.push(entry);
     }

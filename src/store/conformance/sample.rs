@@ -180,26 +180,12 @@ pub(super) fn token(number: u64, kind: TokenKind, account: AccountId) -> OneTime
 
 /// A workspace with no optional field set.
 pub(super) fn workspace(number: u64) -> Workspace {
-    Workspace {
-        id: id(number),
-        name: format!("Workspace {number}"),
-        personal_of: None,
-        service_ceiling: None,
-        suspended: None,
-        created_at: at(10),
-    }
+    Workspace::new(id(number), format!("Workspace {number}"), at(10))
 }
 
 /// A project with no optional field set.
 pub(super) fn project(number: u64, workspace: WorkspaceId) -> Project {
-    Project {
-        id: id(number),
-        workspace,
-        name: format!("Project {number}"),
-        rate_limit: None,
-        suspended: None,
-        created_at: at(20),
-    }
+    Project::new(id(number), workspace, format!("Project {number}"), at(20))
 }
 
 pub(super) fn membership(workspace: WorkspaceId, account: AccountId, role: Role, since: i64) -> Membership {
@@ -207,7 +193,8 @@ pub(super) fn membership(workspace: WorkspaceId, account: AccountId, role: Role,
 }
 
 pub(super) fn entry(number: u64, session: &Session, workspace: WorkspaceId) -> Entry {
-    Entry { id: id::<EntryId>(number), session: session.id, account: session.account, workspace, at: at(30) }
+    let (session, account) = (session.id, session.account);
+    Entry { id: id::<EntryId>(number), session, account, workspace, at: at(30), ended_at: None }
 }
 
 pub(super) fn role(number: u64, grants: &[&str], carries: &[&str]) -> Result<RoleDefinition, Flaw> {

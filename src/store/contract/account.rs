@@ -60,10 +60,7 @@ pub trait AccountReads: Send {
     async fn token(&mut self, kind: TokenKind, digest: &TokenDigest) -> Stored<Option<OneTimeToken>>;
 
     /// The operator-assisted recovery of this account that waits, void or not.
-    async fn recovery_case(&mut self, account: AccountId) -> Stored<Option<RecoveryCase>> {
-        let _ = account;
-        Err(super::missing())
-    }
+    async fn recovery_case(&mut self, account: AccountId) -> Stored<Option<RecoveryCase>>;
 
     /// The counter of this key, if it has counted anything.
     async fn counter(&mut self, key: CounterKey) -> Stored<Option<Counter>>;
@@ -85,22 +82,13 @@ pub trait AccountStore: AccountReads {
 
     /// Deletes an account with its factors, sessions (with their entries), tokens and recovery. Its memberships, keys
     /// and audit entries are not its own and stay. Announces [`Change::Account`](crate::store::record::Change::Account).
-    async fn delete_account(&mut self, account: &Locked<Account>) -> Stored<()> {
-        let _ = account;
-        Err(super::missing())
-    }
+    async fn delete_account(&mut self, account: &Locked<Account>) -> Stored<()>;
 
     /// Sets the account's one recovery, in place of an earlier one.
-    async fn put_recovery_case(&mut self, account: &Locked<Account>, case: &RecoveryCase) -> Stored<()> {
-        let _ = (account, case);
-        Err(super::missing())
-    }
+    async fn put_recovery_case(&mut self, account: &Locked<Account>, case: &RecoveryCase) -> Stored<()>;
 
     /// Deletes the account's recovery.
-    async fn delete_recovery_case(&mut self, account: &Locked<Account>) -> Stored<bool> {
-        let _ = account;
-        Err(super::missing())
-    }
+    async fn delete_recovery_case(&mut self, account: &Locked<Account>) -> Stored<bool>;
 
     /// Adds a pending sign-up.
     async fn insert_sign_up(&mut self, sign_up: &SignUp) -> Stored<()>;

@@ -53,16 +53,10 @@ pub trait KeyReads: Send {
         workspace: WorkspaceId,
         after: Option<KeyId>,
         limit: u32,
-    ) -> Stored<Vec<Key>> {
-        let _ = (workspace, after, limit);
-        Err(super::missing())
-    }
+    ) -> Stored<Vec<Key>>;
 
     /// The keys of a workspace that an account owns or is the custodian of, revoked ones included, in id order.
-    async fn keys_held_by(&mut self, workspace: WorkspaceId, account: AccountId) -> Stored<Vec<Key>> {
-        let _ = (workspace, account);
-        Err(super::missing())
-    }
+    async fn keys_held_by(&mut self, workspace: WorkspaceId, account: AccountId) -> Stored<Vec<Key>>;
 
     /// The secrets of a workspace's service keys that were shown to an account, with their keys, in the order of the
     /// keys' ids; keys that are revoked and secrets that have ended included.
@@ -70,17 +64,11 @@ pub trait KeyReads: Send {
         &mut self,
         workspace: WorkspaceId,
         account: AccountId,
-    ) -> Stored<Vec<(Key, KeySecret)>> {
-        let _ = (workspace, account);
-        Err(super::missing())
-    }
+    ) -> Stored<Vec<(Key, KeySecret)>>;
 
     /// What each key of a workspace has done, as far as nodes have flushed, in one statement; keys that did nothing
     /// are left out.
-    async fn usage_in(&mut self, workspace: WorkspaceId) -> Stored<Vec<(KeyId, KeyUsage)>> {
-        let _ = workspace;
-        Err(super::missing())
-    }
+    async fn usage_in(&mut self, workspace: WorkspaceId) -> Stored<Vec<(KeyId, KeyUsage)>>;
 
     /// The secrets of a key, the earliest made first.
     async fn secrets_of(&mut self, key: KeyId) -> Stored<Vec<KeySecret>>;

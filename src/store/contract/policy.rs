@@ -76,10 +76,7 @@ pub trait AuditReads: Send {
         chain: ChainId,
         filter: &AuditFilter,
         limit: u32,
-    ) -> Stored<Vec<AuditEntry>> {
-        let _ = (chain, filter, limit);
-        Err(super::missing())
-    }
+    ) -> Stored<Vec<AuditEntry>>;
 
     /// The sealed entries of a chain in its order, from behind place `after` (0: from the first), at most `limit`.
     async fn sealed_audit(
@@ -87,28 +84,16 @@ pub trait AuditReads: Send {
         chain: ChainId,
         after: u64,
         limit: u32,
-    ) -> Stored<Vec<(AuditEntry, Seal)>> {
-        let _ = (chain, after, limit);
-        Err(super::missing())
-    }
+    ) -> Stored<Vec<(AuditEntry, Seal)>>;
 
     /// The entries of a chain without a seal, in id order, at most `limit`.
-    async fn unsealed_audit(&mut self, chain: ChainId, limit: u32) -> Stored<Vec<AuditEntry>> {
-        let _ = (chain, limit);
-        Err(super::missing())
-    }
+    async fn unsealed_audit(&mut self, chain: ChainId, limit: u32) -> Stored<Vec<AuditEntry>>;
 
     /// Chains that have entries without a seal, at most `limit`.
-    async fn unsealed_chains(&mut self, limit: u32) -> Stored<Vec<ChainId>> {
-        let _ = limit;
-        Err(super::missing())
-    }
+    async fn unsealed_chains(&mut self, limit: u32) -> Stored<Vec<ChainId>>;
 
     /// Where a chain ends; its genesis while it has no sealed entry.
-    async fn audit_head(&mut self, chain: ChainId) -> Stored<Head> {
-        let _ = chain;
-        Err(super::missing())
-    }
+    async fn audit_head(&mut self, chain: ChainId) -> Stored<Head>;
 }
 
 /// Appending to the audit log. There is no way to change or remove an entry.
@@ -118,23 +103,14 @@ pub trait AuditLog: AuditReads {
     async fn append_audit(&mut self, entry: &AuditEntry) -> Stored<()>;
 
     /// Locks the end of a chain and reads it; the genesis of a chain that has no sealed entry yet.
-    async fn lock_chain(&mut self, chain: ChainId) -> Stored<Locked<Head>> {
-        let _ = chain;
-        Err(super::missing())
-    }
+    async fn lock_chain(&mut self, chain: ChainId) -> Stored<Locked<Head>>;
 
     /// Seals entries of the locked chain, which had no seal, and moves its end to where `head` now is.
-    async fn seal_audit(&mut self, head: &Locked<Head>, seals: &[(AuditId, Seal)]) -> Stored<()> {
-        let _ = (head, seals);
-        Err(super::missing())
-    }
+    async fn seal_audit(&mut self, head: &Locked<Head>, seals: &[(AuditId, Seal)]) -> Stored<()>;
 
     /// Erases the personal values of somebody in all logs: value, salt and subject go, names and commitments stay.
     /// Answers how many values went.
-    async fn erase_personal(&mut self, subject: Subject) -> Stored<u32> {
-        let _ = subject;
-        Err(super::missing())
-    }
+    async fn erase_personal(&mut self, subject: Subject) -> Stored<u32>;
 }
 
 /// Outgoing mail, written in the transaction that owes it.

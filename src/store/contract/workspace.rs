@@ -28,16 +28,10 @@ pub trait WorkspaceReads: Send {
 
     /// The members of a workspace with their accounts, the earliest first, in one statement. A membership whose
     /// account is gone is left out.
-    async fn people(&mut self, workspace: WorkspaceId) -> Stored<Vec<Person>> {
-        let _ = workspace;
-        Err(super::missing())
-    }
+    async fn people(&mut self, workspace: WorkspaceId) -> Stored<Vec<Person>>;
 
     /// The project roles of all members of a workspace, by account and project.
-    async fn project_memberships(&mut self, workspace: WorkspaceId) -> Stored<Vec<ProjectMembership>> {
-        let _ = workspace;
-        Err(super::missing())
-    }
+    async fn project_memberships(&mut self, workspace: WorkspaceId) -> Stored<Vec<ProjectMembership>>;
 
     /// The account's role in one project, where it differs from the workspace role.
     async fn project_membership(
@@ -59,28 +53,16 @@ pub trait WorkspaceReads: Send {
     async fn entry_of(&mut self, session: SessionId, workspace: WorkspaceId) -> Stored<Option<Entry>>;
 
     /// The entries to a workspace with their sessions, ended or not, the earliest first, in one statement.
-    async fn entries(&mut self, workspace: WorkspaceId) -> Stored<Vec<(Entry, Session)>> {
-        let _ = workspace;
-        Err(super::missing())
-    }
+    async fn entries(&mut self, workspace: WorkspaceId) -> Stored<Vec<(Entry, Session)>>;
 
     /// The invitation of this id, expired or not.
-    async fn invitation(&mut self, id: InvitationId) -> Stored<Option<Invitation>> {
-        let _ = id;
-        Err(super::missing())
-    }
+    async fn invitation(&mut self, id: InvitationId) -> Stored<Option<Invitation>>;
 
     /// The invitation behind this link, expired or not.
-    async fn invitation_by_token(&mut self, token: &TokenDigest) -> Stored<Option<Invitation>> {
-        let _ = token;
-        Err(super::missing())
-    }
+    async fn invitation_by_token(&mut self, token: &TokenDigest) -> Stored<Option<Invitation>>;
 
     /// The invitations to a workspace, the earliest made first, expired or not.
-    async fn invitations(&mut self, workspace: WorkspaceId) -> Stored<Vec<Invitation>> {
-        let _ = workspace;
-        Err(super::missing())
-    }
+    async fn invitations(&mut self, workspace: WorkspaceId) -> Stored<Vec<Invitation>>;
 }
 
 /// Writing workspaces.
@@ -100,17 +82,11 @@ pub trait WorkspaceStore: WorkspaceReads {
     /// Deletes a workspace with its projects, keys and their secrets, memberships, project roles, entries, custom roles
     /// and invitations. What keys have used and the audit log stay. Announces
     /// [`Change::Workspace`](crate::store::record::Change::Workspace).
-    async fn delete_workspace(&mut self, workspace: &Locked<Workspace>) -> Stored<()> {
-        let _ = workspace;
-        Err(super::missing())
-    }
+    async fn delete_workspace(&mut self, workspace: &Locked<Workspace>) -> Stored<()>;
 
     /// Deletes a project of the locked workspace with its keys, their secrets, and its project roles; `false` when it
     /// is not the workspace's. Announces [`Change::Project`](crate::store::record::Change::Project).
-    async fn delete_project(&mut self, workspace: &Locked<Workspace>, id: ProjectId) -> Stored<bool> {
-        let _ = (workspace, id);
-        Err(super::missing())
-    }
+    async fn delete_project(&mut self, workspace: &Locked<Workspace>, id: ProjectId) -> Stored<bool>;
 
     /// Adds a project of the locked workspace; `false` when its name is taken there.
     async fn insert_project(&mut self, workspace: &Locked<Workspace>, project: &Project) -> Stored<bool>;
@@ -147,10 +123,7 @@ pub trait WorkspaceStore: WorkspaceReads {
 
     /// Writes since when, and whether, an entry to the locked workspace is ended; `false` when it is not the
     /// workspace's.
-    async fn update_entry(&mut self, workspace: &Locked<Workspace>, entry: &Entry) -> Stored<bool> {
-        let _ = (workspace, entry);
-        Err(super::missing())
-    }
+    async fn update_entry(&mut self, workspace: &Locked<Workspace>, entry: &Entry) -> Stored<bool>;
 
     /// Deletes an entry to the locked workspace.
     async fn delete_entry(&mut self, workspace: &Locked<Workspace>, id: EntryId) -> Stored<bool>;
@@ -160,30 +133,18 @@ pub trait WorkspaceStore: WorkspaceReads {
         &mut self,
         workspace: &Locked<Workspace>,
         invitation: &Invitation,
-    ) -> Stored<bool> {
-        let _ = (workspace, invitation);
-        Err(super::missing())
-    }
+    ) -> Stored<bool>;
 
     /// Writes an invitation's token and times as they now are; `false` when it is not the workspace's.
     async fn update_invitation(
         &mut self,
         workspace: &Locked<Workspace>,
         invitation: &Invitation,
-    ) -> Stored<bool> {
-        let _ = (workspace, invitation);
-        Err(super::missing())
-    }
+    ) -> Stored<bool>;
 
     /// Deletes an invitation to the locked workspace; `true` for exactly one caller.
-    async fn delete_invitation(&mut self, workspace: &Locked<Workspace>, id: InvitationId) -> Stored<bool> {
-        let _ = (workspace, id);
-        Err(super::missing())
-    }
+    async fn delete_invitation(&mut self, workspace: &Locked<Workspace>, id: InvitationId) -> Stored<bool>;
 
     /// Deletes all invitations of an address, to whichever workspace: one statement that needs no lock.
-    async fn delete_invitations_to(&mut self, email: &EmailAddress) -> Stored<u32> {
-        let _ = email;
-        Err(super::missing())
-    }
+    async fn delete_invitations_to(&mut self, email: &EmailAddress) -> Stored<u32>;
 }

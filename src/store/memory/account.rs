@@ -12,7 +12,8 @@ use crate::id::{AccountId, RecoveryCodeId, SessionId, SignUpId};
 use crate::recovery::Locator;
 use crate::secret::TokenDigest;
 use crate::store::record::{
-    Account, Change, OneTimeToken, RecoveryCodeRow, Session, SignUp, TokenKind, TotpEnrolment, TotpFactor,
+    Account, Change, OneTimeToken, RecoveryCase, RecoveryCodeRow, Session, SignUp, TokenKind, TotpEnrolment,
+    TotpFactor,
 };
 use crate::store::{AccountReads, AccountStore, Locked};
 use crate::throttle::{Counter, CounterKey};
@@ -83,6 +84,10 @@ impl<W: Send> AccountReads for View<W> {
         Ok(copy(self.read().tokens.get(digest).filter(|token| token.kind == kind)))
     }
 
+    async fn recovery_case(&mut self, account: AccountId) -> Stored<Option<RecoveryCase>> {
+        Ok(copy(self.read().recovery_cases.get(&account)))
+    }
+
     async fn counter(&mut self, key: CounterKey) -> Stored<Option<Counter>> {
         Ok(self.read().counters.get(&key).copied())
     }
@@ -106,6 +111,7 @@ impl AccountStore for View<Writer> {
 
     async fn update_account(&mut self, account: &Locked<Account>) -> Stored<bool> {
         must(account.id == account.before().id, "an account never changes its id")?;
+        self.must_have_account(account.id)?;
         if self.read().addresses.get(account.email.canonical()).is_some_and(|id| *id != account.id) {
             return Ok(false);
         }
@@ -114,6 +120,25 @@ impl AccountStore for View<Writer> {
             self.announce(Change::Account(account.id));
         }
         Ok(true)
+    }
+
+    async fn delete_account(&mut self, account: &Locked<Account>) -> Stored<()> {
+        must(self.write().drop_account(account.id), GONE)?;
+        self.announce(Change::Account(account.id));
+        Ok(())
+    }
+
+    async fn put_recovery_case(&mut self, account: &Locked<Account>, case: &RecoveryCase) -> Stored<()> {
+        must(case.account == account.id, "a recovery of an account that is not locked")?;
+        self.must_have_account(account.id)?;
+        let holder = self.read().recovery_case_ids.get(&case.id);
+        must(holder.is_none_or(|holder| *holder == account.id), "another recovery has this id")?;
+        self.write().put_recovery_case(case);
+        Ok(())
+    }
+
+    async fn delete_recovery_case(&mut self, account: &Locked<Account>) -> Stored<bool> {
+        Ok(self.write().drop_recovery_case(account.id))
     }
 
     async fn insert_sign_up(&mut self, sign_up: &SignUp) -> Stored<()> {
@@ -145,6 +170,7 @@ impl AccountStore for View<Writer> {
         enrolment: &TotpEnrolment,
     ) -> Stored<()> {
         must(enrolment.account == account.id, "an enrolment of an account that is not locked")?;
+        self.must_have_account(account.id)?;
         self.write().put_enrolment(enrolment);
         Ok(())
     }
@@ -155,6 +181,7 @@ impl AccountStore for View<Writer> {
 
     async fn put_totp(&mut self, account: &Locked<Account>, factor: &TotpFactor) -> Stored<()> {
         must(factor.account == account.id, "a factor of an account that is not locked")?;
+        self.must_have_account(account.id)?;
         self.write().factors.insert(factor.account, Arc::new(factor.clone()));
         Ok(())
     }
@@ -183,28 +210,27 @@ impl AccountStore for View<Writer> {
             self.read().recovery_codes.get(&code.id).is_none_or(|present| present.account == account.id)
         };
         must(codes.iter().all(is_free), "a recovery code of another account has this id")?;
+        if !codes.is_empty() {
+            self.must_have_account(account.id)?;
+        }
         let old: Vec<_> = self.read().recovery_codes_of.of(account.id).collect();
         let state = self.write();
         for id in old {
-            state.recovery_codes.remove(&id);
-            state.recovery_codes_of.cut(account.id, id);
+            state.drop_recovery_code(id);
         }
         for code in codes {
-            state.recovery_codes.insert(code.id, Arc::new(code.clone()));
-            state.recovery_codes_of.add(account.id, code.id);
+            state.put_recovery_code(code);
         }
         Ok(())
     }
 
     async fn delete_recovery_code(&mut self, id: RecoveryCodeId) -> Stored<bool> {
-        let state = self.write();
-        let Some(code) = state.recovery_codes.remove(&id) else { return Ok(false) };
-        state.recovery_codes_of.cut(code.account, id);
-        Ok(true)
+        Ok(self.write().drop_recovery_code(id))
     }
 
     async fn insert_session(&mut self, account: &Locked<Account>, session: &Session) -> Stored<()> {
         must(session.account == account.id, "a session of an account that is not locked")?;
+        self.must_have_account(account.id)?;
         must(!self.read().sessions.contains_key(&session.id), "another session has this id")?;
         must(!self.read().session_tokens.contains_key(&session.token), "another session has this token")?;
         self.write().put_session(session);
@@ -250,6 +276,7 @@ impl AccountStore for View<Writer> {
 
     async fn insert_token(&mut self, account: &Locked<Account>, token: &OneTimeToken) -> Stored<()> {
         must(token.account == account.id, "a token of an account that is not locked")?;
+        self.must_have_account(account.id)?;
         must(!self.read().tokens.contains_key(&token.digest), "another token has this digest")?;
         if token.kind.is_single() {
             self.delete_tokens_of(account, token.kind).await?;
@@ -297,6 +324,12 @@ impl AccountStore for View<Writer> {
         for digest in state.token_ends.until(now, limit) {
             gone += usize::from(state.drop_token(&digest).is_some());
         }
+        for id in state.invitation_ends.until(now, limit) {
+            gone += usize::from(state.drop_invitation(id));
+        }
+        for account in state.recovery_case_ends.until(now, limit) {
+            gone += usize::from(state.drop_recovery_case(account));
+        }
         for id in state.session_ends.until(now, limit) {
             gone += usize::from(state.drop_session(id));
         }
@@ -304,5 +337,14 @@ impl AccountStore for View<Writer> {
             gone += usize::from(state.drop_counter(key));
         }
         Ok(count(gone))
+    }
+}
+
+const GONE: &str = "no such account";
+
+impl View<Writer> {
+    /// A lock may outlive its account: whoever deleted it in this transaction still holds it.
+    fn must_have_account(&self, id: AccountId) -> Stored<()> {
+        must(self.read().accounts.contains_key(&id), GONE)
     }
 }

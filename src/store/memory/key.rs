@@ -4,9 +4,9 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use super::{Stored, View, Writer, at_most, copy, must};
-use crate::id::{AccountId, KeyId, OperationId, ProjectId};
+use crate::id::{AccountId, KeyId, OperationId, ProjectId, WorkspaceId};
 use crate::key::SecretId;
-use crate::store::record::{Change, Key, KeySecret, Workspace};
+use crate::store::record::{Change, Key, KeyKind, KeySecret, Workspace};
 use crate::store::{KeyReads, KeyStore, KeyUsage, Locked, OperationRow};
 
 #[async_trait]
@@ -24,6 +24,47 @@ impl<W: Send> KeyReads for View<W> {
         let state = self.read();
         let ids = state.keys_of.behind(project, after).take(at_most(limit));
         Ok(ids.filter_map(|id| copy(state.keys.get(&id))).collect())
+    }
+
+    async fn keys_of_workspace(
+        &mut self,
+        workspace: WorkspaceId,
+        after: Option<KeyId>,
+        limit: u32,
+    ) -> Stored<Vec<Key>> {
+        let state = self.read();
+        let ids = state.keys_of_workspace.behind(workspace, after).take(at_most(limit));
+        Ok(ids.filter_map(|id| copy(state.keys.get(&id))).collect())
+    }
+
+    async fn keys_held_by(&mut self, workspace: WorkspaceId, account: AccountId) -> Stored<Vec<Key>> {
+        let state = self.read();
+        let ids = state.keys_held_by.of((workspace, account));
+        Ok(ids.filter_map(|id| copy(state.keys.get(&id))).collect())
+    }
+
+    async fn secrets_shown_to(
+        &mut self,
+        workspace: WorkspaceId,
+        account: AccountId,
+    ) -> Stored<Vec<(Key, KeySecret)>> {
+        let state = self.read();
+        let of_service_key = |id| {
+            let secret = copy(state.secrets.get(&id))?;
+            let key = copy(state.keys.get(&secret.key))?;
+            let wanted = key.workspace == workspace && matches!(key.kind, KeyKind::Service(_));
+            wanted.then_some((key, secret))
+        };
+        let mut shown: Vec<_> = state.secrets_shown_to.of(account).filter_map(of_service_key).collect();
+        shown.sort_by_key(|(key, secret)| (key.id, secret.created_at, secret.id));
+        Ok(shown)
+    }
+
+    async fn usage_in(&mut self, workspace: WorkspaceId) -> Stored<Vec<(KeyId, KeyUsage)>> {
+        let state = self.read();
+        let used = |id| state.usage.get(&id).map(|usage| (id, *usage));
+        let did_something = |(_, usage): &(KeyId, KeyUsage)| usage.allowed > 0 || usage.refused > 0;
+        Ok(state.keys_of_workspace.of(workspace).filter_map(used).filter(did_something).collect())
     }
 
     async fn secrets_of(&mut self, key: KeyId) -> Stored<Vec<KeySecret>> {

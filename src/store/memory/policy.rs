@@ -1,16 +1,15 @@
-//! Custom roles, the audit log and the outbox.
+//! Custom roles and the outbox.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 
 use super::{Stored, View, Writer, at_most, copy, must};
 use crate::access::{Permission, RoleDefinition, Scope};
-use crate::id::{AccountId, AuditId, MailId, RoleId, WorkspaceId};
-use crate::store::record::{Actor, AuditEntry, Change, OutboxRow, Target, Workspace};
-use crate::store::{AuditLog, AuditReads, Locked, Outbox, PolicyReads, PolicyStore};
+use crate::id::{MailId, RoleId, WorkspaceId};
+use crate::store::record::{Change, OutboxRow, Workspace};
+use crate::store::{Locked, Outbox, PolicyReads, PolicyStore};
 
 #[async_trait]
 impl<W: Send> PolicyReads for View<W> {
@@ -35,65 +34,18 @@ impl<W: Send> PolicyReads for View<W> {
 #[async_trait]
 impl PolicyStore for View<Writer> {
     async fn put_role(&mut self, workspace: &Locked<Workspace>, role: &RoleDefinition) -> Stored<()> {
-        let state = self.write();
-        state.roles.insert((workspace.id, role.id), Arc::new(role.clone()));
-        state.roles_of.add(workspace.id, role.id);
+        self.must_have_workspace(workspace.id)?;
+        self.write().put_role(workspace.id, role);
         self.announce(Change::Workspace(workspace.id));
         Ok(())
     }
 
     async fn delete_role(&mut self, workspace: &Locked<Workspace>, id: RoleId) -> Stored<bool> {
-        let state = self.write();
-        state.roles_of.cut(workspace.id, id);
-        let gone = state.roles.remove(&(workspace.id, id)).is_some();
+        let gone = self.write().drop_role(workspace.id, id);
         if gone {
             self.announce(Change::Workspace(workspace.id));
         }
         Ok(gone)
-    }
-}
-
-#[async_trait]
-impl<W: Send> AuditReads for View<W> {
-    async fn audit_of_workspace(
-        &mut self,
-        workspace: WorkspaceId,
-        after: Option<AuditId>,
-        limit: u32,
-    ) -> Stored<Vec<AuditEntry>> {
-        let state = self.read();
-        let ids = state.audit_of_workspace.behind(workspace, after).take(at_most(limit));
-        Ok(ids.filter_map(|id| copy(state.audit.get(&id))).collect())
-    }
-
-    async fn audit_of_account(
-        &mut self,
-        account: AccountId,
-        after: Option<AuditId>,
-        limit: u32,
-    ) -> Stored<Vec<AuditEntry>> {
-        let state = self.read();
-        let ids = state.audit_of_account.behind(account, after).take(at_most(limit));
-        Ok(ids.filter_map(|id| copy(state.audit.get(&id))).collect())
-    }
-}
-
-#[async_trait]
-impl AuditLog for View<Writer> {
-    async fn append_audit(&mut self, entry: &AuditEntry) -> Stored<()> {
-        must(!self.read().audit.contains_key(&entry.id), "another audit entry has this id")?;
-        let state = self.write();
-        if let Some(workspace) = entry.workspace {
-            state.audit_of_workspace.add(workspace, entry.id);
-        }
-        if let Actor::Account(account) = entry.actor {
-            state.audit_of_account.add(account, entry.id);
-        }
-        if let Target::Account(account) = entry.target {
-            state.audit_of_account.add(account, entry.id);
-        }
-        state.audit.insert(entry.id, Arc::new(entry.clone()));
-        Ok(())
     }
 }
 

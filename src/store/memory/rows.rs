@@ -1,16 +1,18 @@
-//! Rows with more than one index: put and dropped whole.
+//! Rows with more than one index: put and dropped whole, with all that goes with them.
+
+mod team;
 
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
 use super::state::State;
-use crate::id::{AccountId, EntryId, ProjectId, SessionId, SignUpId, WorkspaceId};
+use crate::id::{AccountId, KeyId, RecoveryCodeId, SessionId, SignUpId};
 use crate::key::SecretId;
 use crate::secret::TokenDigest;
 use crate::store::record::{
-    Account, Entry, Key, KeySecret, Membership, OneTimeToken, OutboxRow, Project, ProjectMembership, Session,
-    SignUp, TotpEnrolment, Workspace,
+    Account, Key, KeySecret, OneTimeToken, OutboxRow, RecoveryCase, RecoveryCodeRow, Session, SignUp,
+    TokenKind, TotpEnrolment,
 };
 use crate::throttle::{Counter, CounterKey};
 
@@ -25,6 +27,53 @@ impl State {
             self.addresses.remove(old.email.canonical());
         }
         self.addresses.insert(account.email.canonical().into(), account.id);
+    }
+
+    /// Drops an account with what proves it, its sessions, tokens and recovery.
+    pub(super) fn drop_account(&mut self, id: AccountId) -> bool {
+        let Some(old) = self.accounts.remove(&id) else { return false };
+        self.addresses.remove(old.email.canonical());
+        self.drop_enrolment(id);
+        self.factors.remove(&id);
+        let codes: Vec<_> = self.recovery_codes_of.of(id).collect();
+        for code in codes {
+            self.drop_recovery_code(code);
+        }
+        self.drop_recovery_case(id);
+        let sessions: Vec<_> = self.sessions_of.of(id).collect();
+        for session in sessions {
+            self.drop_session(session);
+        }
+        let tokens: Vec<_> = TokenKind::ALL.iter().flat_map(|kind| self.tokens_of.of((id, *kind))).collect();
+        for token in tokens {
+            self.drop_token(&token);
+        }
+        true
+    }
+
+    pub(super) fn put_recovery_code(&mut self, code: &RecoveryCodeRow) {
+        self.recovery_codes_of.add(code.account, code.id);
+        self.recovery_codes.insert(code.id, Arc::new(code.clone()));
+    }
+
+    pub(super) fn drop_recovery_code(&mut self, id: RecoveryCodeId) -> bool {
+        let Some(old) = self.recovery_codes.remove(&id) else { return false };
+        self.recovery_codes_of.cut(old.account, id);
+        true
+    }
+
+    pub(super) fn put_recovery_case(&mut self, case: &RecoveryCase) {
+        self.drop_recovery_case(case.account);
+        self.recovery_case_ids.insert(case.id, case.account);
+        self.recovery_case_ends.add(case.expires_at, case.account);
+        self.recovery_cases.insert(case.account, Arc::new(case.clone()));
+    }
+
+    pub(super) fn drop_recovery_case(&mut self, account: AccountId) -> bool {
+        let Some(old) = self.recovery_cases.remove(&account) else { return false };
+        self.recovery_case_ids.remove(&old.id);
+        self.recovery_case_ends.cut(old.expires_at, account);
+        true
     }
 
     pub(super) fn put_sign_up(&mut self, sign_up: &SignUp) {
@@ -109,93 +158,44 @@ impl State {
         true
     }
 
-    pub(super) fn put_workspace(&mut self, workspace: &Workspace) {
-        if let Some(old) = self.workspaces.insert(workspace.id, Arc::new(workspace.clone())) {
-            old.personal_of.and_then(|account| self.personal.remove(&account));
+    pub(super) fn put_key(&mut self, key: &Key) {
+        self.take_key(key.id);
+        self.keys_of.add(key.project, key.id);
+        self.keys_of_workspace.add(key.workspace, key.id);
+        self.keys_held_by.add((key.workspace, key.kind.account()), key.id);
+        self.keys_made_by.add(key.created_by, key.id);
+        self.keys.insert(key.id, Arc::new(key.clone()));
+    }
+
+    /// Drops a key with its secrets. What it has used stays.
+    pub(super) fn drop_key(&mut self, id: KeyId) -> bool {
+        let secrets: Vec<_> = self.secrets_of.of(id).collect();
+        for secret in secrets {
+            self.drop_secret(secret);
         }
-        if let Some(account) = workspace.personal_of {
-            self.personal.insert(account, workspace.id);
-        }
+        self.take_key(id)
     }
 
-    pub(super) fn put_project(&mut self, project: &Project) {
-        if let Some(old) = self.projects.insert(project.id, Arc::new(project.clone())) {
-            self.project_names.remove(&(old.workspace, old.name.as_str().into()));
-        }
-        self.projects_of.add(project.workspace, project.id);
-        self.project_names.insert((project.workspace, project.name.as_str().into()), project.id);
-    }
-
-    pub(super) fn put_membership(&mut self, membership: &Membership) {
-        let (workspace, account) = (membership.workspace, membership.account);
-        self.memberships.insert((workspace, account), Arc::new(membership.clone()));
-        self.members_of.add(workspace, account);
-        self.workspaces_of.add(account, workspace);
-    }
-
-    /// Drops a membership with its project roles and entries.
-    pub(super) fn drop_membership(&mut self, workspace: WorkspaceId, account: AccountId) -> bool {
-        let projects: Vec<_> = self.project_memberships_of.of((workspace, account)).collect();
-        for project in projects {
-            self.drop_project_membership(workspace, project, account);
-        }
-        let entries: Vec<_> = self.admitted.of((workspace, account)).collect();
-        for entry in entries {
-            self.drop_entry(entry);
-        }
-        self.members_of.cut(workspace, account);
-        self.workspaces_of.cut(account, workspace);
-        self.memberships.remove(&(workspace, account)).is_some()
-    }
-
-    pub(super) fn put_project_membership(&mut self, membership: &ProjectMembership) {
-        let (project, account) = (membership.project, membership.account);
-        self.project_memberships.insert((project, account), Arc::new(membership.clone()));
-        self.project_memberships_of.add((membership.workspace, account), project);
-    }
-
-    pub(super) fn drop_project_membership(
-        &mut self,
-        workspace: WorkspaceId,
-        project: ProjectId,
-        account: AccountId,
-    ) -> bool {
-        self.project_memberships_of.cut((workspace, account), project);
-        self.project_memberships.remove(&(project, account)).is_some()
-    }
-
-    pub(super) fn put_entry(&mut self, entry: &Entry) {
-        self.entries_of.insert((entry.session, entry.workspace), entry.id);
-        self.entered.add(entry.session, entry.workspace);
-        self.admitted.add((entry.workspace, entry.account), entry.id);
-        self.entries.insert(entry.id, Arc::new(entry.clone()));
-    }
-
-    pub(super) fn drop_entry(&mut self, id: EntryId) -> bool {
-        let Some(old) = self.entries.remove(&id) else { return false };
-        self.entries_of.remove(&(old.session, old.workspace));
-        self.entered.cut(old.session, old.workspace);
-        self.admitted.cut((old.workspace, old.account), id);
+    fn take_key(&mut self, id: KeyId) -> bool {
+        let Some(old) = self.keys.remove(&id) else { return false };
+        self.keys_of.cut(old.project, id);
+        self.keys_of_workspace.cut(old.workspace, id);
+        self.keys_held_by.cut((old.workspace, old.kind.account()), id);
+        self.keys_made_by.cut(old.created_by, id);
         true
     }
 
-    pub(super) fn put_key(&mut self, key: &Key) {
-        if let Some(old) = self.keys.insert(key.id, Arc::new(key.clone())) {
-            self.keys_of.cut(old.project, old.id);
-            self.keys_made_by.cut(old.created_by, old.id);
-        }
-        self.keys_of.add(key.project, key.id);
-        self.keys_made_by.add(key.created_by, key.id);
-    }
-
     pub(super) fn put_secret(&mut self, secret: &KeySecret) {
+        self.drop_secret(secret.id);
         self.secrets_of.add(secret.key, secret.id);
+        self.secrets_shown_to.add(secret.shown_to, secret.id);
         self.secrets.insert(secret.id, Arc::new(secret.clone()));
     }
 
     pub(super) fn drop_secret(&mut self, id: SecretId) -> bool {
         let Some(old) = self.secrets.remove(&id) else { return false };
         self.secrets_of.cut(old.key, id);
+        self.secrets_shown_to.cut(old.shown_to, id);
         true
     }
 

@@ -1,5 +1,6 @@
 //! The tables and their indexes.
 
+use core::ops::Bound;
 use std::sync::Arc;
 
 use imbl::{OrdMap, OrdSet};
@@ -7,15 +8,17 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use crate::access::RoleDefinition;
+use crate::audit::{ChainId, Head, Link};
 use crate::id::{
-    AccountId, AuditId, EntryId, Id, KeyId, MailId, OperationId, ProjectId, RecoveryCodeId, RoleId,
-    SessionId, SignUpId, WorkspaceId,
+    AccountId, AuditId, EntryId, Id, InvitationId, KeyId, MailId, OperationId, ProjectId, RecoveryCaseId,
+    RecoveryCodeId, RoleId, SessionId, SignUpId, WorkspaceId,
 };
 use crate::key::SecretId;
 use crate::secret::TokenDigest;
 use crate::store::record::{
-    Account, AuditEntry, Entry, Key, KeySecret, Membership, OneTimeToken, OutboxRow, Project,
-    ProjectMembership, RecoveryCodeRow, Session, SignUp, TokenKind, TotpEnrolment, TotpFactor, Workspace,
+    Account, AuditEntry, Entry, Invitation, Key, KeySecret, Membership, OneTimeToken, OutboxRow, Project,
+    ProjectMembership, RecoveryCase, RecoveryCodeRow, Session, SignUp, Subject, TokenKind, TotpEnrolment,
+    TotpFactor, Workspace,
 };
 use crate::store::{KeyUsage, OperationRow};
 use crate::throttle::{Counter, CounterKey};
@@ -79,6 +82,9 @@ tables! {
     factors: Table<AccountId, TotpFactor>,
     recovery_codes: Table<RecoveryCodeId, RecoveryCodeRow>,
     recovery_codes_of: Index<AccountId, RecoveryCodeId>,
+    recovery_cases: Table<AccountId, RecoveryCase>,
+    recovery_case_ids: OrdMap<RecoveryCaseId, AccountId>,
+    recovery_case_ends: Index<Timestamp, AccountId>,
 
     sessions: Table<SessionId, Session>,
     session_tokens: OrdMap<TokenDigest, SessionId>,
@@ -112,19 +118,37 @@ tables! {
     /// The account's entries to the workspace.
     admitted: Index<(WorkspaceId, AccountId), EntryId>,
 
+    invitations: Table<InvitationId, Invitation>,
+    invitation_tokens: OrdMap<TokenDigest, InvitationId>,
+    /// By canonical address.
+    invited: OrdMap<(WorkspaceId, Arc<str>), InvitationId>,
+    invitations_of: Index<WorkspaceId, InvitationId>,
+    invitations_to: Index<Arc<str>, InvitationId>,
+    invitation_ends: Index<Timestamp, InvitationId>,
+
     keys: Table<KeyId, Key>,
     keys_of: Index<ProjectId, KeyId>,
+    keys_of_workspace: Index<WorkspaceId, KeyId>,
+    /// Owned, or in the care of.
+    keys_held_by: Index<(WorkspaceId, AccountId), KeyId>,
     keys_made_by: Index<AccountId, KeyId>,
     secrets: Table<SecretId, KeySecret>,
     secrets_of: Index<KeyId, SecretId>,
+    secrets_shown_to: Index<AccountId, SecretId>,
     operations: OrdMap<(AccountId, OperationId), OperationRow>,
     usage: OrdMap<KeyId, KeyUsage>,
 
     roles: Table<(WorkspaceId, RoleId), RoleDefinition>,
     roles_of: Index<WorkspaceId, RoleId>,
     audit: Table<AuditId, AuditEntry>,
-    audit_of_workspace: Index<WorkspaceId, AuditId>,
+    audit_of_chain: Index<ChainId, AuditId>,
     audit_of_account: Index<AccountId, AuditId>,
+    /// In which entries somebody's personal values are.
+    audit_about: Index<Subject, AuditId>,
+    audit_unsealed: Index<ChainId, AuditId>,
+    /// The entries with a seal, by their places.
+    audit_sealed: OrdMap<(ChainId, u64), (AuditId, Link)>,
+    audit_heads: OrdMap<ChainId, Head>,
     mails: Table<MailId, OutboxRow>,
     mails_due: Index<Timestamp, MailId>,
 }
@@ -177,13 +201,20 @@ impl<A: Ord + Clone, B: Ends> Index<A, B> {
         self.0.insert((a, b));
     }
 
-    pub(super) fn cut(&mut self, a: A, b: B) {
-        self.0.remove(&(a, b));
+    pub(super) fn cut(&mut self, a: A, b: B) -> bool {
+        self.0.remove(&(a, b)).is_some()
     }
 
     /// All that belong to `a`, in order.
     pub(super) fn of(&self, a: A) -> impl DoubleEndedIterator<Item = B> {
         self.0.range((a.clone(), B::least())..=(a, B::most())).map(|(_, b)| b.clone())
+    }
+
+    /// Those that belong to `a` and come before `before`, in order.
+    pub(super) fn ahead_of(&self, a: A, before: Option<B>) -> impl DoubleEndedIterator<Item = B> {
+        let to = before
+            .map_or_else(|| Bound::Included((a.clone(), B::most())), |b| Bound::Excluded((a.clone(), b)));
+        self.0.range((Bound::Included((a, B::least())), to)).map(|(_, b)| b.clone())
     }
 
     /// Those that belong to `a` and come behind `after`, in order.
@@ -204,6 +235,28 @@ impl<A: Ord + Clone, B: Ends> Index<A, B> {
     #[cfg(feature = "conformance")]
     fn ptr_eq(&self, other: &Self) -> bool {
         self.0.ptr_eq(&other.0)
+    }
+}
+
+impl<A: Ord + Copy, B: Ends> Index<A, B> {
+    /// At most `limit` of the `A`s that anything belongs to, in order.
+    pub(super) fn owners(&self, limit: usize) -> Vec<A> {
+        let mut next = self.0.get_min().map(|(a, _)| *a);
+        let mut found = Vec::new();
+        while let Some(a) = next.filter(|_| found.len() < limit) {
+            found.push(a);
+            let behind = (Bound::Excluded((a, B::most())), Bound::Unbounded);
+            next = self.0.range(behind).next().map(|(a, _)| *a);
+        }
+        found
+    }
+}
+
+impl<A: Ord + Copy, C: Ends, B: Ends> Index<(A, C), B> {
+    /// All that belong to any pair of `a`, in order.
+    pub(super) fn under(&self, a: A) -> impl Iterator<Item = (C, B)> {
+        let (from, to) = (((a, C::least()), B::least()), ((a, C::most()), B::most()));
+        self.0.range(from..=to).map(|((_, c), b)| (c.clone(), b.clone()))
     }
 }
 

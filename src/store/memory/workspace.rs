@@ -1,10 +1,14 @@
-//! Workspaces, projects, memberships and entries.
+//! Workspaces, projects, memberships, entries and invitations.
 
 use async_trait::async_trait;
 
-use super::{Stored, View, Writer, copy, must};
-use crate::id::{AccountId, EntryId, ProjectId, SessionId, WorkspaceId};
-use crate::store::record::{Change, Entry, Membership, Project, ProjectMembership, Workspace};
+use super::{Stored, View, Writer, copy, count, must};
+use crate::email::EmailAddress;
+use crate::id::{AccountId, EntryId, InvitationId, ProjectId, SessionId, WorkspaceId};
+use crate::secret::TokenDigest;
+use crate::store::record::{
+    Change, Entry, Invitation, Membership, Person, Project, ProjectMembership, Session, Workspace,
+};
 use crate::store::{Locked, WorkspaceReads, WorkspaceStore};
 
 #[async_trait]
@@ -35,6 +39,29 @@ impl<W: Send> WorkspaceReads for View<W> {
         Ok(found)
     }
 
+    async fn people(&mut self, workspace: WorkspaceId) -> Stored<Vec<Person>> {
+        let memberships = self.memberships(workspace).await?;
+        let state = self.read();
+        let person = |membership: Membership| {
+            let account = state.accounts.get(&membership.account)?;
+            Some(Person {
+                email: account.email.clone(),
+                active: account.is_active(),
+                second_factor: state.factors.contains_key(&account.id),
+                membership,
+            })
+        };
+        Ok(memberships.into_iter().filter_map(person).collect())
+    }
+
+    async fn project_memberships(&mut self, workspace: WorkspaceId) -> Stored<Vec<ProjectMembership>> {
+        let state = self.read();
+        let of_members = state.project_memberships_of.under(workspace);
+        Ok(of_members
+            .filter_map(|(account, project)| copy(state.project_memberships.get(&(project, account))))
+            .collect())
+    }
+
     async fn project_membership(
         &mut self,
         project: ProjectId,
@@ -63,6 +90,35 @@ impl<W: Send> WorkspaceReads for View<W> {
         let state = self.read();
         Ok(copy(state.entries_of.get(&(session, workspace)).and_then(|id| state.entries.get(id))))
     }
+
+    async fn entries(&mut self, workspace: WorkspaceId) -> Stored<Vec<(Entry, Session)>> {
+        let state = self.read();
+        let both = |(_, id)| {
+            let entry = copy(state.entries.get(&id))?;
+            let session = copy(state.sessions.get(&entry.session))?;
+            Some((entry, session))
+        };
+        let mut found: Vec<_> = state.admitted.under(workspace).filter_map(both).collect();
+        found.sort_by_key(|(entry, _)| (entry.at, entry.id));
+        Ok(found)
+    }
+
+    async fn invitation(&mut self, id: InvitationId) -> Stored<Option<Invitation>> {
+        Ok(copy(self.read().invitations.get(&id)))
+    }
+
+    async fn invitation_by_token(&mut self, token: &TokenDigest) -> Stored<Option<Invitation>> {
+        let state = self.read();
+        Ok(copy(state.invitation_tokens.get(token).and_then(|id| state.invitations.get(id))))
+    }
+
+    async fn invitations(&mut self, workspace: WorkspaceId) -> Stored<Vec<Invitation>> {
+        let state = self.read();
+        let ids = state.invitations_of.of(workspace);
+        let mut found: Vec<_> = ids.filter_map(|id| copy(state.invitations.get(&id))).collect();
+        found.sort_by_key(|invitation| (invitation.created_at, invitation.id));
+        Ok(found)
+    }
 }
 
 #[async_trait]
@@ -84,6 +140,7 @@ impl WorkspaceStore for View<Writer> {
 
     async fn update_workspace(&mut self, workspace: &Locked<Workspace>) -> Stored<()> {
         must(workspace.id == workspace.before().id, "a workspace never changes its id")?;
+        self.must_have_workspace(workspace.id)?;
         let holder = workspace.personal_of.and_then(|account| self.read().personal.get(&account));
         must(holder.is_none_or(|id| *id == workspace.id), "the account has another personal workspace")?;
         self.write().put_workspace(workspace);
@@ -91,8 +148,24 @@ impl WorkspaceStore for View<Writer> {
         Ok(())
     }
 
+    async fn delete_workspace(&mut self, workspace: &Locked<Workspace>) -> Stored<()> {
+        must(self.write().drop_workspace(workspace.id), GONE)?;
+        self.announce(Change::Workspace(workspace.id));
+        Ok(())
+    }
+
+    async fn delete_project(&mut self, workspace: &Locked<Workspace>, id: ProjectId) -> Stored<bool> {
+        let is_its = self.read().projects.get(&id).is_some_and(|project| project.workspace == workspace.id);
+        if is_its {
+            self.write().drop_project(id);
+            self.announce(Change::Project(id));
+        }
+        Ok(is_its)
+    }
+
     async fn insert_project(&mut self, workspace: &Locked<Workspace>, project: &Project) -> Stored<bool> {
         must(project.workspace == workspace.id, "a project of a workspace that is not locked")?;
+        self.must_have_workspace(workspace.id)?;
         let state = self.read();
         if state.project_names.contains_key(&(workspace.id, project.name.as_str().into())) {
             return Ok(false);
@@ -117,6 +190,7 @@ impl WorkspaceStore for View<Writer> {
 
     async fn put_membership(&mut self, workspace: &Locked<Workspace>, membership: &Membership) -> Stored<()> {
         must(membership.workspace == workspace.id, "a membership of a workspace that is not locked")?;
+        self.must_have_workspace(workspace.id)?;
         self.write().put_membership(membership);
         self.announce(Change::Membership(workspace.id, membership.account));
         Ok(())
@@ -165,6 +239,7 @@ impl WorkspaceStore for View<Writer> {
 
     async fn insert_entry(&mut self, workspace: &Locked<Workspace>, entry: &Entry) -> Stored<bool> {
         must(entry.workspace == workspace.id, "an entry to a workspace that is not locked")?;
+        self.must_have_workspace(workspace.id)?;
         let state = self.read();
         if state.entries_of.contains_key(&(entry.session, entry.workspace)) {
             return Ok(false);
@@ -179,8 +254,71 @@ impl WorkspaceStore for View<Writer> {
         Ok(true)
     }
 
+    async fn update_entry(&mut self, workspace: &Locked<Workspace>, entry: &Entry) -> Stored<bool> {
+        let present = copy(self.read().entries.get(&entry.id));
+        let Some(present) = present.filter(|present| present.workspace == workspace.id) else {
+            return Ok(false);
+        };
+        self.write().put_entry(&Entry { ended_at: entry.ended_at, ..present });
+        Ok(true)
+    }
+
     async fn delete_entry(&mut self, workspace: &Locked<Workspace>, id: EntryId) -> Stored<bool> {
         let is_its = self.read().entries.get(&id).is_some_and(|entry| entry.workspace == workspace.id);
         Ok(is_its && self.write().drop_entry(id))
+    }
+
+    async fn insert_invitation(
+        &mut self,
+        workspace: &Locked<Workspace>,
+        invitation: &Invitation,
+    ) -> Stored<bool> {
+        must(invitation.workspace == workspace.id, "an invitation to a workspace that is not locked")?;
+        self.must_have_workspace(workspace.id)?;
+        let state = self.read();
+        if state.invited.contains_key(&(workspace.id, invitation.email.canonical().into())) {
+            return Ok(false);
+        }
+        must(!state.invitations.contains_key(&invitation.id), "another invitation has this id")?;
+        must(!state.invitation_tokens.contains_key(&invitation.token), "another invitation has this token")?;
+        self.write().put_invitation(invitation);
+        Ok(true)
+    }
+
+    async fn update_invitation(
+        &mut self,
+        workspace: &Locked<Workspace>,
+        invitation: &Invitation,
+    ) -> Stored<bool> {
+        let state = self.read();
+        let present = copy(state.invitations.get(&invitation.id));
+        let Some(present) = present.filter(|present| present.workspace == workspace.id) else {
+            return Ok(false);
+        };
+        let holder = state.invitation_tokens.get(&invitation.token);
+        must(holder.is_none_or(|id| *id == present.id), "another invitation has this token")?;
+        let &Invitation { token, created_at, sent_at, expires_at, .. } = invitation;
+        self.write().put_invitation(&Invitation { token, created_at, sent_at, expires_at, ..present });
+        Ok(true)
+    }
+
+    async fn delete_invitation(&mut self, workspace: &Locked<Workspace>, id: InvitationId) -> Stored<bool> {
+        let present = self.read().invitations.get(&id);
+        let is_its = present.is_some_and(|invitation| invitation.workspace == workspace.id);
+        Ok(is_its && self.write().drop_invitation(id))
+    }
+
+    async fn delete_invitations_to(&mut self, email: &EmailAddress) -> Stored<u32> {
+        let ids: Vec<_> = self.read().invitations_to.of(email.canonical().into()).collect();
+        Ok(count(ids.into_iter().filter(|id| self.write().drop_invitation(*id)).count()))
+    }
+}
+
+const GONE: &str = "no such workspace";
+
+impl View<Writer> {
+    /// A lock may outlive its workspace: whoever deleted it in this transaction still holds it.
+    pub(super) fn must_have_workspace(&self, id: WorkspaceId) -> Stored<()> {
+        must(self.read().workspaces.contains_key(&id), GONE)
     }
 }

@@ -5,6 +5,7 @@
 //! version wrote it.
 
 pub(super) mod account;
+pub(super) mod audit;
 pub(super) mod key;
 pub(super) mod policy;
 pub(super) mod workspace;
@@ -65,6 +66,14 @@ impl<'a> Reader<'a> {
         T::try_from(self.int(what)?).map_err(|_| StoreError::Corrupt { what })
     }
 
+    pub(super) fn flag(&mut self, what: &'static str) -> Stored<bool> {
+        match self.int(what)? {
+            0 => Ok(false),
+            1 => Ok(true),
+            _ => Err(StoreError::Corrupt { what }),
+        }
+    }
+
     pub(super) fn opt_time(&mut self, what: &'static str) -> Stored<Option<Timestamp>> {
         let read = |micros| Timestamp::from_microsecond(micros).map_err(|_| StoreError::Corrupt { what });
         self.opt_int(what)?.map(read).transpose()
@@ -121,8 +130,13 @@ impl<'a> Reader<'a> {
         self.opt_bytes(what)?.ok_or(StoreError::Corrupt { what })
     }
 
+    pub(super) fn opt_array<const N: usize>(&mut self, what: &'static str) -> Stored<Option<[u8; N]>> {
+        let read = |bytes: &[u8]| bytes.try_into().map_err(|_| StoreError::Corrupt { what });
+        self.opt_bytes(what)?.map(read).transpose()
+    }
+
     pub(super) fn array<const N: usize>(&mut self, what: &'static str) -> Stored<[u8; N]> {
-        self.bytes(what)?.try_into().map_err(|_| StoreError::Corrupt { what })
+        self.opt_array(what)?.ok_or(StoreError::Corrupt { what })
     }
 
     pub(super) fn opt_id<I: Id>(&mut self, what: &'static str) -> Stored<Option<I>> {

@@ -12,6 +12,7 @@
 
 mod account;
 mod api;
+mod audit;
 mod begin;
 mod connection;
 mod key;

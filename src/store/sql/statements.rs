@@ -16,6 +16,7 @@ macro_rules! statements {
 
 pub(super) mod account;
 pub(super) mod api;
+pub(super) mod audit;
 pub(super) mod key;
 pub(super) mod policy;
 pub(super) mod session;
@@ -24,7 +25,9 @@ pub(super) mod workspace;
 /// All of them, with their names.
 #[cfg(test)]
 pub(super) fn all() -> impl Iterator<Item = &'static (&'static str, &'static str)> {
-    [account::ALL, api::ALL, key::ALL, policy::ALL, session::ALL, workspace::ALL].into_iter().flatten()
+    [account::ALL, api::ALL, audit::ALL, key::ALL, policy::ALL, session::ALL, workspace::ALL]
+        .into_iter()
+        .flatten()
 }
 
 #[cfg(test)]

@@ -1,13 +1,14 @@
-//! Accounts, what proves them, sessions, tokens, counters.
+//! Accounts, what proves them, recoveries, sessions, tokens, counters.
 
 use super::{Reader, Stored};
+use crate::email::EmailAddress;
 use crate::password::PasswordHash;
 use crate::recovery::Locator;
 use crate::secret::{Sealed, TokenDigest};
 use crate::store::StoreError;
 use crate::store::record::{
-    Account, AccountStatus, OneTimeToken, Password, RecoveryCodeRow, Session, SignUp, TokenKind,
-    TotpEnrolment, TotpFactor,
+    Account, AccountStatus, OneTimeToken, Password, RecoveryCase, RecoveryCodeRow, RecoveryKind, Session,
+    SignUp, TokenKind, TotpEnrolment, TotpFactor,
 };
 use crate::throttle::Counter;
 use crate::totp::Step;
@@ -81,6 +82,38 @@ pub(in crate::store::sql) fn recovery_code(row: &mut Reader<'_>) -> Stored<Recov
     })
 }
 
+pub(in crate::store::sql) fn recovery_case(row: &mut Reader<'_>) -> Stored<RecoveryCase> {
+    Ok(RecoveryCase {
+        id: row.id("recovery_cases.id")?,
+        account: row.id("recovery_cases.account")?,
+        kind: recovery_kind(row)?,
+        email_confirmed_at: row.opt_time("recovery_cases.email_confirmed_at")?,
+        opened_by: row.text("recovery_cases.opened_by")?.to_owned(),
+        reason: row.text("recovery_cases.reason")?.to_owned(),
+        opened_at: row.time("recovery_cases.opened_at")?,
+        due_at: row.time("recovery_cases.due_at")?,
+        expires_at: row.time("recovery_cases.expires_at")?,
+    })
+}
+
+fn recovery_kind(row: &mut Reader<'_>) -> Stored<RecoveryKind> {
+    let kind = row.text("recovery_cases.kind")?;
+    let email = row.opt_parsed("recovery_cases.email", EmailAddress::parse)?;
+    match (kind, email) {
+        ("second_factor", None) => Ok(RecoveryKind::SecondFactor),
+        ("email", Some(email)) => Ok(RecoveryKind::Email(email)),
+        _ => Err(StoreError::Corrupt { what: "recovery_cases.kind" }),
+    }
+}
+
+/// A recovery's two columns: kind and address.
+pub(in crate::store::sql) fn recovery_columns(kind: &RecoveryKind) -> (&'static str, Option<&str>) {
+    match kind {
+        RecoveryKind::SecondFactor => ("second_factor", None),
+        RecoveryKind::Email(email) => ("email", Some(email.as_written())),
+    }
+}
+
 pub(in crate::store::sql) fn session(row: &mut Reader<'_>) -> Stored<Session> {
     Ok(Session {
         id: row.id("sessions.id")?,
@@ -100,7 +133,7 @@ pub(in crate::store::sql) fn token(row: &mut Reader<'_>) -> Stored<OneTimeToken>
         digest: TokenDigest(row.array("tokens.digest")?),
         kind: row.parsed("tokens.kind", |name| TokenKind::from_name(name).ok_or(()))?,
         account: row.id("tokens.account")?,
-        email: row.opt_parsed("tokens.email", crate::email::EmailAddress::parse)?,
+        email: row.opt_parsed("tokens.email", EmailAddress::parse)?,
         assurance: row.opt_json("tokens.assurance")?,
         created_at: row.time("tokens.created_at")?,
         expires_at: row.time("tokens.expires_at")?,

@@ -2,7 +2,7 @@
 
 use super::{Reader, Stored};
 use crate::access::{ProjectRole, Role};
-use crate::id::AccountId;
+use crate::id::{AccountId, KeyId};
 use crate::key::{KeyDigest, SecretId};
 use crate::name::DisplayName;
 use crate::store::record::{Grant, Key, KeyKind, KeySecret, MemberSuspension, OwnerStanding};
@@ -61,12 +61,20 @@ pub(in crate::store::sql) fn secret(row: &mut Reader<'_>) -> Stored<KeySecret> {
     })
 }
 
+pub(in crate::store::sql) fn key_and_secret(row: &mut Reader<'_>) -> Stored<(Key, KeySecret)> {
+    Ok((key(row)?, secret(row)?))
+}
+
 pub(in crate::store::sql) fn usage(row: &mut Reader<'_>) -> Stored<KeyUsage> {
     Ok(KeyUsage {
         allowed: row.unsigned("usage.allowed")?,
         refused: row.unsigned("usage.refused")?,
         last_at: row.opt_time("usage.last_at")?,
     })
+}
+
+pub(in crate::store::sql) fn key_and_usage(row: &mut Reader<'_>) -> Stored<(KeyId, KeyUsage)> {
+    Ok((row.id("keys.id")?, usage(row)?))
 }
 
 pub(in crate::store::sql) fn operation(row: &mut Reader<'_>) -> Stored<OperationRow> {
@@ -84,8 +92,10 @@ pub(in crate::store::sql) fn grant(row: &mut Reader<'_>) -> Stored<Grant> {
         key: key(row)?,
         secret: secret(row)?,
         workspace_suspended: row.opt_int("workspaces.suspended_at")?.is_some(),
+        workspace_archived: row.opt_int("workspaces.archived_at")?.is_some(),
         service_ceiling: row.opt_json("workspaces.service_ceiling")?,
         project_suspended: row.opt_int("projects.suspended_at")?.is_some(),
+        project_archived: row.opt_int("projects.archived_at")?.is_some(),
         project_rate_limit: row.opt_json("projects.rate_limit")?,
         owner: owner(row)?,
     })

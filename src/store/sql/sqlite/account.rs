@@ -1,17 +1,17 @@
-//! Accounts and what proves them. Sessions, tokens and counters are next door.
+//! Accounts, what proves them, and their recoveries. Sessions, tokens and counters are next door.
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 use rusqlite::params;
 
-use super::begin::{Lease, Open, Writing};
+use super::begin::{Lease, Open, Writing, must};
 use crate::email::EmailAddress;
 use crate::id::{AccountId, RecoveryCodeId, SessionId, SignUpId};
 use crate::recovery::Locator;
 use crate::secret::TokenDigest;
 use crate::store::record::{
-    Account, AccountStatus, Change, OneTimeToken, RecoveryCodeRow, Session, SignUp, TokenKind, TotpEnrolment,
-    TotpFactor,
+    Account, AccountStatus, Change, OneTimeToken, RecoveryCase, RecoveryCodeRow, Session, SignUp, TokenKind,
+    TotpEnrolment, TotpFactor,
 };
 use crate::store::sql::rows::{self, account as read, count, id, opt_time, time};
 use crate::store::sql::statements::{account as sql, session as sessions};
@@ -78,6 +78,10 @@ impl<L: Lease> AccountReads for Open<L> {
         self.conn()?.one(sessions::TOKEN, params![digest.0, kind.name()], read::token)
     }
 
+    async fn recovery_case(&mut self, account: AccountId) -> Stored<Option<RecoveryCase>> {
+        self.conn()?.one(sql::RECOVERY_CASE, params![id(account)], read::recovery_case)
+    }
+
     async fn counter(&mut self, key: CounterKey) -> Stored<Option<Counter>> {
         self.conn()?.one(sessions::COUNTER, params![key.0], read::counter)
     }
@@ -134,6 +138,34 @@ impl AccountStore for Open<Writing> {
             self.announce(Change::Account(account.id))?;
         }
         Ok(written)
+    }
+
+    async fn delete_account(&mut self, account: &Locked<Account>) -> Stored<()> {
+        let gone = self.conn()?.wrote(sql::DELETE_ACCOUNT, params![id(account.id)])?;
+        must(gone, "no such account")?;
+        self.announce(Change::Account(account.id))
+    }
+
+    async fn put_recovery_case(&mut self, account: &Locked<Account>, case: &RecoveryCase) -> Stored<()> {
+        must(case.account == account.id, "a recovery of an account that is not locked")?;
+        let (kind, email) = read::recovery_columns(&case.kind);
+        let parameters = params![
+            id(case.id),
+            id(account.id),
+            kind,
+            email,
+            opt_time(case.email_confirmed_at),
+            case.opened_by,
+            case.reason,
+            time(case.opened_at),
+            time(case.due_at),
+            time(case.expires_at),
+        ];
+        self.conn()?.run(sql::PUT_RECOVERY_CASE, parameters).map(drop)
+    }
+
+    async fn delete_recovery_case(&mut self, account: &Locked<Account>) -> Stored<bool> {
+        self.conn()?.wrote(sql::DELETE_RECOVERY_CASE, params![id(account.id)])
     }
 
     async fn insert_sign_up(&mut self, sign_up: &SignUp) -> Stored<()> {

@@ -2,6 +2,7 @@
 
 use core::sync::atomic::AtomicU64;
 use core::time::Duration;
+use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError};
 
 use async_trait::async_trait;
@@ -12,8 +13,9 @@ use super::begin::{Lease as _, patiently, retry};
 use super::connection::Conn;
 use super::session::CHANGES_KEPT;
 use crate::access::{ProjectRole, Role};
+use crate::id::RoleId;
 use crate::key::SecretId;
-use crate::store::record::{Change, Grant, UsageDelta};
+use crate::store::record::{Change, Grant, OwnerStanding, UsageDelta};
 use crate::store::sql::rows::{Reader, count, id, key as read, policy, time};
 use crate::store::sql::statements::{api as sql, policy as roles};
 use crate::store::{ChangeStream, Changes, KeyDirectory, Polled, Position, StoreError, UsageSink};
@@ -125,25 +127,44 @@ impl KeyDirectory for SqliteStore {
     }
 }
 
-/// No transaction is open: each statement reads at the moment that it runs, which is after every commit that was
-/// answered before.
+/// One statement reads all but the custom roles, at a moment after every commit that was answered before. Where there
+/// are such roles, all is read once more at one moment with them, so that no answer is half of before an edit.
 fn resolve(conn: &mut Conn, secret: SecretId) -> Stored<Option<Grant>> {
+    let grant = conn.one(sql::RESOLVE, params![read::secret_id(secret)], read::grant)?;
+    let owner = grant.as_ref().and_then(|grant| grant.owner.as_ref());
+    if owner.is_none_or(|owner| custom_roles(owner).next().is_none()) {
+        return Ok(grant);
+    }
+    conn.begin_deferred()?;
+    let whole = resolve_with_roles(conn, secret);
+    conn.roll_back();
+    whole
+}
+
+fn resolve_with_roles(conn: &mut Conn, secret: SecretId) -> Stored<Option<Grant>> {
     let Some(mut grant) = conn.one(sql::RESOLVE, params![read::secret_id(secret)], read::grant)? else {
         return Ok(None);
     };
     let workspace = id(grant.key.workspace);
     if let Some(owner) = &mut grant.owner {
-        let project_role = owner.project_role.and_then(|role| match role {
-            ProjectRole::Is(role) => Some(role),
-            ProjectRole::None => None,
-        });
-        for role in [Some(owner.role), project_role.filter(|role| *role != owner.role)] {
-            let Some(Role::Custom(role)) = role else { continue };
+        for role in custom_roles(owner).collect::<BTreeSet<_>>() {
             let definition = conn.one(roles::ROLE, params![workspace, id(role)], policy::role)?;
             owner.definitions.extend(definition);
         }
     }
     Ok(Some(grant))
+}
+
+/// The custom roles among what an owner is.
+fn custom_roles(owner: &OwnerStanding) -> impl Iterator<Item = RoleId> + use<> {
+    let in_project = owner.project_role.and_then(|role| match role {
+        ProjectRole::Is(role) => Some(role),
+        ProjectRole::None => None,
+    });
+    [Some(owner.role), in_project].into_iter().flatten().filter_map(|role| match role {
+        Role::Custom(id) => Some(id),
+        Role::Admin | Role::Developer | Role::Viewer => None,
+    })
 }
 
 #[async_trait]

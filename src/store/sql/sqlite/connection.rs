@@ -15,7 +15,7 @@ use crate::store::sql::rows::{Cell, Cells, Reader, WrongType};
 type Stored<T> = Result<T, StoreError>;
 
 /// How many prepared statements each connection keeps: more than there are.
-const STATEMENTS: usize = 160;
+pub(super) const STATEMENTS: usize = 256;
 
 /// What a connection is for.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -197,7 +197,7 @@ impl Conn {
         &mut self,
         template: &'static str,
         parameters: &[&dyn ToSql],
-        read: impl Fn(&mut Reader<'_>) -> Stored<T>,
+        mut read: impl FnMut(&mut Reader<'_>) -> Stored<T>,
     ) -> Stored<Vec<T>> {
         let result = self.prepared(template, |statement| {
             let mut rows = statement.query(parameters).map_err(failed)?;

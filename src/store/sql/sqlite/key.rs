@@ -32,6 +32,35 @@ impl<L: Lease> KeyReads for Open<L> {
         self.conn()?.many(sql::KEYS_OF_PROJECT, parameters, read::key)
     }
 
+    async fn keys_of_workspace(
+        &mut self,
+        workspace: WorkspaceId,
+        after: Option<KeyId>,
+        limit: u32,
+    ) -> Stored<Vec<Key>> {
+        let parameters = params![id(workspace), behind(after.map(id)), i64::from(limit)];
+        self.conn()?.many(sql::KEYS_OF_WORKSPACE, parameters, read::key)
+    }
+
+    async fn keys_held_by(&mut self, workspace: WorkspaceId, account: AccountId) -> Stored<Vec<Key>> {
+        self.conn()?.many(sql::KEYS_HELD_BY, params![id(workspace), id(account)], read::key)
+    }
+
+    async fn secrets_shown_to(
+        &mut self,
+        workspace: WorkspaceId,
+        account: AccountId,
+    ) -> Stored<Vec<(Key, KeySecret)>> {
+        let parameters = params![id(workspace), id(account)];
+        let mut shown = self.conn()?.many(sql::SECRETS_SHOWN_TO, parameters, read::key_and_secret)?;
+        shown.sort_by_key(|(key, secret)| (key.id, secret.created_at, secret.id));
+        Ok(shown)
+    }
+
+    async fn usage_in(&mut self, workspace: WorkspaceId) -> Stored<Vec<(KeyId, KeyUsage)>> {
+        self.conn()?.many(sql::USAGE_IN, params![id(workspace)], read::key_and_usage)
+    }
+
     async fn secrets_of(&mut self, key: KeyId) -> Stored<Vec<KeySecret>> {
         let mut secrets = self.conn()?.many(sql::SECRETS_OF, params![id(key)], read::secret)?;
         // The column orders ids as signed numbers.

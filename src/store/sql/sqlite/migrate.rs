@@ -63,7 +63,7 @@ fn version(conn: &mut Conn) -> Stored<u32> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::connection::{Conn, Use};
+    use super::super::connection::{Conn, STATEMENTS, Use};
     use super::*;
     use crate::store::sql::statements;
 
@@ -73,6 +73,7 @@ mod tests {
         let options = SqliteOptions::new().prefix("pc_").unwrap();
         let mut conn = Conn::open(&folder.path().join("all.db"), &options, Use::Create).unwrap();
         migrate(&mut conn, &options).unwrap();
+        assert!(statements::all().count() < STATEMENTS, "some are prepared again and again");
         for (name, sql) in statements::all() {
             conn.compiles(sql).unwrap_or_else(|why| panic!("{name}: {why:?}"));
         }
@@ -88,7 +89,8 @@ mod tests {
         let whole = ["PERMISSIONS_IN_USE", "SCOPES_IN_USE"];
         for (name, sql) in statements::all().filter(|(name, _)| !whole.contains(name)) {
             for step in conn.plan(sql).unwrap() {
-                assert!(!step.starts_with("SCAN") || step == "SCAN CONSTANT ROW", "{name}: {step}");
+                let made_here = ["SCAN CONSTANT ROW", "SCAN page", "SCAN chain"].contains(&step.as_str());
+                assert!(!step.starts_with("SCAN") || made_here, "{name}: {step}");
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Custom roles, the audit log, the outbox.
+//! Custom roles and the outbox.
 
 use std::collections::BTreeSet;
 
@@ -7,14 +7,12 @@ use jiff::Timestamp;
 use rusqlite::params;
 
 use super::begin::{Lease, Open, Writing};
-use super::key::behind;
 use crate::access::{Permission, RoleDefinition, Scope};
-use crate::id::{AccountId, AuditId, MailId, RoleId, WorkspaceId};
-use crate::store::record::{AuditEntry, Change, OutboxRow, Workspace};
-use crate::store::sql::rows::policy::{actor_columns, target_columns};
-use crate::store::sql::rows::{address, id, json, opt_json, policy as read, time};
+use crate::id::{MailId, RoleId, WorkspaceId};
+use crate::store::record::{Change, OutboxRow, Workspace};
+use crate::store::sql::rows::{id, json, policy as read, time};
 use crate::store::sql::statements::policy as sql;
-use crate::store::{AuditLog, AuditReads, Locked, Outbox, PolicyReads, PolicyStore, StoreError};
+use crate::store::{Locked, Outbox, PolicyReads, PolicyStore, StoreError};
 
 type Stored<T> = Result<T, StoreError>;
 
@@ -47,54 +45,6 @@ impl PolicyStore for Open<Writing> {
             self.announce(Change::Workspace(workspace.id))?;
         }
         Ok(gone)
-    }
-}
-
-#[async_trait]
-impl<L: Lease> AuditReads for Open<L> {
-    async fn audit_of_workspace(
-        &mut self,
-        workspace: WorkspaceId,
-        after: Option<AuditId>,
-        limit: u32,
-    ) -> Stored<Vec<AuditEntry>> {
-        let parameters = params![id(workspace), behind(after.map(id)), i64::from(limit)];
-        self.conn()?.many(sql::AUDIT_OF_WORKSPACE, parameters, read::audit)
-    }
-
-    async fn audit_of_account(
-        &mut self,
-        account: AccountId,
-        after: Option<AuditId>,
-        limit: u32,
-    ) -> Stored<Vec<AuditEntry>> {
-        let parameters = params![id(account), behind(after.map(id)), i64::from(limit)];
-        self.conn()?.many(sql::AUDIT_OF_ACCOUNT, parameters, read::audit)
-    }
-}
-
-#[async_trait]
-impl AuditLog for Open<Writing> {
-    async fn append_audit(&mut self, entry: &AuditEntry) -> Stored<()> {
-        let (actor_kind, actor_account, actor_name) = actor_columns(&entry.actor);
-        let (target_kind, target_id) = target_columns(entry.target);
-        let parameters = params![
-            id(entry.id),
-            time(entry.at),
-            entry.workspace.map(id),
-            actor_kind,
-            actor_account,
-            actor_name,
-            entry.action.name(),
-            target_kind,
-            target_id,
-            opt_json(entry.before.as_ref())?,
-            opt_json(entry.after.as_ref())?,
-            address(&entry.source),
-            entry.source.user_agent(),
-            entry.source.request_id(),
-        ];
-        self.conn()?.run(sql::APPEND_AUDIT, parameters).map(drop)
     }
 }
 

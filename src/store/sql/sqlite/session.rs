@@ -80,6 +80,8 @@ impl Open<Writing> {
             (sql::SWEEP_SIGN_UPS, now),
             (sql::SWEEP_TOTP_ENROLMENTS, now),
             (sql::SWEEP_TOKENS, now),
+            (sql::SWEEP_INVITATIONS, now),
+            (sql::SWEEP_RECOVERY_CASES, now),
             (sql::SWEEP_SESSIONS, now),
             (sql::SWEEP_COUNTERS, forget_before),
         ] {

@@ -1,12 +1,17 @@
-//! Workspaces, projects, memberships, entries.
+//! Workspaces, projects, memberships, entries, invitations.
 
 use async_trait::async_trait;
 use rusqlite::params;
 
 use super::begin::{Lease, Open, Writing, must};
-use crate::id::{AccountId, EntryId, ProjectId, SessionId, WorkspaceId};
-use crate::store::record::{Change, Entry, Membership, Project, ProjectMembership, Suspension, Workspace};
-use crate::store::sql::rows::{id, opt_json, time, workspace as read};
+use crate::email::EmailAddress;
+use crate::id::{AccountId, EntryId, InvitationId, ProjectId, SessionId, WorkspaceId};
+use crate::name::Label;
+use crate::secret::TokenDigest;
+use crate::store::record::{
+    Change, Entry, Invitation, Membership, Person, Project, ProjectMembership, Session, Suspension, Workspace,
+};
+use crate::store::sql::rows::{id, json, opt_json, opt_time, time, workspace as read};
 use crate::store::sql::statements::workspace as sql;
 use crate::store::{Locked, StoreError, WorkspaceReads, WorkspaceStore};
 
@@ -28,6 +33,14 @@ impl<L: Lease> WorkspaceReads for Open<L> {
 
     async fn memberships(&mut self, workspace: WorkspaceId) -> Stored<Vec<Membership>> {
         self.conn()?.many(sql::MEMBERSHIPS, params![id(workspace)], read::membership)
+    }
+
+    async fn people(&mut self, workspace: WorkspaceId) -> Stored<Vec<Person>> {
+        self.conn()?.many(sql::PEOPLE, params![id(workspace)], read::person)
+    }
+
+    async fn project_memberships(&mut self, workspace: WorkspaceId) -> Stored<Vec<ProjectMembership>> {
+        self.conn()?.many(sql::PROJECT_MEMBERSHIPS, params![id(workspace)], read::project_membership)
     }
 
     async fn project_membership(
@@ -53,6 +66,22 @@ impl<L: Lease> WorkspaceReads for Open<L> {
     async fn entry_of(&mut self, session: SessionId, workspace: WorkspaceId) -> Stored<Option<Entry>> {
         self.conn()?.one(sql::ENTRY_OF, params![id(session), id(workspace)], read::entry)
     }
+
+    async fn entries(&mut self, workspace: WorkspaceId) -> Stored<Vec<(Entry, Session)>> {
+        self.conn()?.many(sql::ENTRIES, params![id(workspace)], read::entry_and_session)
+    }
+
+    async fn invitation(&mut self, invitation: InvitationId) -> Stored<Option<Invitation>> {
+        self.conn()?.one(sql::INVITATION, params![id(invitation)], read::invitation)
+    }
+
+    async fn invitation_by_token(&mut self, token: &TokenDigest) -> Stored<Option<Invitation>> {
+        self.conn()?.one(sql::INVITATION_BY_TOKEN, params![token.0], read::invitation)
+    }
+
+    async fn invitations(&mut self, workspace: WorkspaceId) -> Stored<Vec<Invitation>> {
+        self.conn()?.many(sql::INVITATIONS, params![id(workspace)], read::invitation)
+    }
 }
 
 #[async_trait]
@@ -70,6 +99,9 @@ impl WorkspaceStore for Open<Writing> {
             workspace.name,
             workspace.personal_of.map(id),
             ceiling,
+            i64::from(workspace.require_second_factor),
+            json(&workspace.entitlements)?,
+            opt_time(workspace.archived_at),
             since,
             reason,
             time(workspace.created_at),
@@ -85,6 +117,9 @@ impl WorkspaceStore for Open<Writing> {
             workspace.name,
             workspace.personal_of.map(id),
             ceiling,
+            i64::from(workspace.require_second_factor),
+            json(&workspace.entitlements)?,
+            opt_time(workspace.archived_at),
             since,
             reason,
             time(workspace.created_at),
@@ -95,6 +130,20 @@ impl WorkspaceStore for Open<Writing> {
         self.announce(Change::Workspace(workspace.id))
     }
 
+    async fn delete_workspace(&mut self, workspace: &Locked<Workspace>) -> Stored<()> {
+        let gone = self.conn()?.wrote(sql::DELETE_WORKSPACE, params![id(workspace.id)])?;
+        must(gone, "no such workspace")?;
+        self.announce(Change::Workspace(workspace.id))
+    }
+
+    async fn delete_project(&mut self, workspace: &Locked<Workspace>, project: ProjectId) -> Stored<bool> {
+        let gone = self.conn()?.wrote(sql::DELETE_PROJECT, params![id(workspace.id), id(project)])?;
+        if gone {
+            self.announce(Change::Project(project))?;
+        }
+        Ok(gone)
+    }
+
     async fn insert_project(&mut self, workspace: &Locked<Workspace>, project: &Project) -> Stored<bool> {
         must(project.workspace == workspace.id, "a project of a workspace that is not locked")?;
         let (since, reason) = suspension(project.suspended.as_ref());
@@ -103,7 +152,10 @@ impl WorkspaceStore for Open<Writing> {
             id(project.id),
             id(workspace.id),
             project.name,
+            project.label.as_ref().map(Label::as_str),
+            i64::from(project.require_second_factor),
             limit,
+            opt_time(project.archived_at),
             since,
             reason,
             time(project.created_at)
@@ -116,7 +168,10 @@ impl WorkspaceStore for Open<Writing> {
         let limit = opt_json(project.rate_limit.as_ref())?;
         let parameters = params![
             project.name,
+            project.label.as_ref().map(Label::as_str),
+            i64::from(project.require_second_factor),
             limit,
+            opt_time(project.archived_at),
             since,
             reason,
             time(project.created_at),
@@ -184,13 +239,74 @@ impl WorkspaceStore for Open<Writing> {
 
     async fn insert_entry(&mut self, workspace: &Locked<Workspace>, entry: &Entry) -> Stored<bool> {
         must(entry.workspace == workspace.id, "an entry to a workspace that is not locked")?;
-        let parameters =
-            params![id(entry.id), id(entry.session), id(entry.account), id(workspace.id), time(entry.at)];
+        let parameters = params![
+            id(entry.id),
+            id(entry.session),
+            id(entry.account),
+            id(workspace.id),
+            time(entry.at),
+            opt_time(entry.ended_at),
+        ];
         self.conn()?.wrote(sql::INSERT_ENTRY, parameters)
+    }
+
+    async fn update_entry(&mut self, workspace: &Locked<Workspace>, entry: &Entry) -> Stored<bool> {
+        let parameters = params![opt_time(entry.ended_at), id(workspace.id), id(entry.id)];
+        self.conn()?.wrote(sql::UPDATE_ENTRY, parameters)
     }
 
     async fn delete_entry(&mut self, workspace: &Locked<Workspace>, entry: EntryId) -> Stored<bool> {
         self.conn()?.wrote(sql::DELETE_ENTRY, params![id(workspace.id), id(entry)])
+    }
+
+    async fn insert_invitation(
+        &mut self,
+        workspace: &Locked<Workspace>,
+        invitation: &Invitation,
+    ) -> Stored<bool> {
+        must(invitation.workspace == workspace.id, "an invitation to a workspace that is not locked")?;
+        let parameters = params![
+            id(invitation.id),
+            id(workspace.id),
+            invitation.email.as_written(),
+            invitation.role.to_string(),
+            json(&invitation.projects)?,
+            invitation.token.0,
+            id(invitation.invited_by),
+            time(invitation.created_at),
+            time(invitation.sent_at),
+            time(invitation.expires_at),
+            invitation.email.canonical(),
+        ];
+        self.conn()?.wrote(sql::INSERT_INVITATION, parameters)
+    }
+
+    async fn update_invitation(
+        &mut self,
+        workspace: &Locked<Workspace>,
+        invitation: &Invitation,
+    ) -> Stored<bool> {
+        let parameters = params![
+            invitation.token.0,
+            time(invitation.created_at),
+            time(invitation.sent_at),
+            time(invitation.expires_at),
+            id(workspace.id),
+            id(invitation.id),
+        ];
+        self.conn()?.wrote(sql::UPDATE_INVITATION, parameters)
+    }
+
+    async fn delete_invitation(
+        &mut self,
+        workspace: &Locked<Workspace>,
+        invitation: InvitationId,
+    ) -> Stored<bool> {
+        self.conn()?.wrote(sql::DELETE_INVITATION, params![id(workspace.id), id(invitation)])
+    }
+
+    async fn delete_invitations_to(&mut self, email: &EmailAddress) -> Stored<u32> {
+        self.conn()?.run(sql::DELETE_INVITATIONS_TO, params![email.canonical()])
     }
 }
 

@@ -13,6 +13,12 @@ macro_rules! sign_up {
     };
 }
 
+macro_rules! recovery_case {
+    () => {
+        "id, account, kind, email, email_confirmed_at, opened_by, reason, opened_at, due_at, expires_at"
+    };
+}
+
 statements! {
     ACCOUNT = "SELECT ", account!(), " FROM {p}accounts WHERE id = $1";
     ACCOUNT_BY_EMAIL = "SELECT ", account!(), " FROM {p}accounts WHERE email_canonical = $1";
@@ -26,6 +32,9 @@ statements! {
          suspended_at = $7, suspended_reason = $8, created_at = $9, signed_in_at = $10 \
          WHERE id = $11 \
          AND NOT EXISTS (SELECT 1 FROM {p}accounts AS other WHERE other.email_canonical = $2 AND other.id <> $11)";
+
+    // All that is its own goes with it.
+    DELETE_ACCOUNT = "DELETE FROM {p}accounts WHERE id = $1";
 
     LATEST_SIGN_UP =
         "SELECT ", sign_up!(), " FROM {p}sign_ups WHERE email_canonical = $1 \
@@ -63,4 +72,15 @@ statements! {
         "INSERT INTO {p}recovery_codes (id, account, locator, hash, created_at) VALUES ($1, $2, $3, $4, $5)";
     DELETE_RECOVERY_CODES = "DELETE FROM {p}recovery_codes WHERE account = $1";
     DELETE_RECOVERY_CODE = "DELETE FROM {p}recovery_codes WHERE id = $1";
+
+    RECOVERY_CASE =
+        "SELECT ", recovery_case!(), " FROM {p}recovery_cases WHERE account = $1";
+    PUT_RECOVERY_CASE =
+        "INSERT INTO {p}recovery_cases (", recovery_case!(), ") \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) \
+         ON CONFLICT (account) DO UPDATE SET id = excluded.id, kind = excluded.kind, \
+         email = excluded.email, email_confirmed_at = excluded.email_confirmed_at, \
+         opened_by = excluded.opened_by, reason = excluded.reason, opened_at = excluded.opened_at, \
+         due_at = excluded.due_at, expires_at = excluded.expires_at";
+    DELETE_RECOVERY_CASE = "DELETE FROM {p}recovery_cases WHERE account = $1";
 }

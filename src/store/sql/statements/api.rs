@@ -9,7 +9,7 @@ statements! {
          k.operator_suspended_at, k.operator_suspended_reason, k.revoked_at, \
          k.created_by, k.created_at, \
          s.id, s.key, s.digest, s.shown_to, s.created_at, s.ends_at, \
-         w.suspended_at, w.service_ceiling, p.suspended_at, p.rate_limit, \
+         w.suspended_at, w.archived_at, w.service_ceiling, p.suspended_at, p.archived_at, p.rate_limit, \
          a.id, a.suspended_at, m.role, r.role \
          FROM {p}secrets AS s \
          JOIN {p}keys AS k ON k.id = s.key \

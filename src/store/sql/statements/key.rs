@@ -12,6 +12,10 @@ statements! {
     KEY = "SELECT ", key!(), " FROM {p}keys WHERE id = $1";
     KEYS_OF_PROJECT =
         "SELECT ", key!(), " FROM {p}keys WHERE project = $1 AND id > $2 ORDER BY id LIMIT $3";
+    KEYS_OF_WORKSPACE =
+        "SELECT ", key!(), " FROM {p}keys WHERE workspace = $1 AND id > $2 ORDER BY id LIMIT $3";
+    KEYS_HELD_BY =
+        "SELECT ", key!(), " FROM {p}keys WHERE workspace = $1 AND holder = $2 ORDER BY id";
     WORKSPACE_OF_KEY = "SELECT workspace FROM {p}keys WHERE id = $1";
     INSERT_KEY =
         "INSERT INTO {p}keys (", key!(), ") \
@@ -26,6 +30,14 @@ statements! {
     SECRETS_OF =
         "SELECT id, key, digest, shown_to, created_at, ends_at FROM {p}secrets WHERE key = $1 \
          ORDER BY created_at, id";
+    SECRETS_SHOWN_TO =
+        "SELECT k.id, k.workspace, k.project, k.kind, k.holder, k.name, k.environment, k.scopes, \
+         k.expires_at, k.allowlist, k.rate_limit, k.suspended_at, k.suspended_by, \
+         k.operator_suspended_at, k.operator_suspended_reason, k.revoked_at, \
+         k.created_by, k.created_at, \
+         s.id, s.key, s.digest, s.shown_to, s.created_at, s.ends_at \
+         FROM {p}secrets AS s JOIN {p}keys AS k ON k.id = s.key \
+         WHERE k.workspace = $1 AND k.kind = 'service' AND s.shown_to = $2";
     INSERT_SECRET =
         "INSERT INTO {p}secrets (id, key, digest, shown_to, created_at, ends_at) \
          VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (id) DO NOTHING";
@@ -39,6 +51,10 @@ statements! {
     USAGE_OF =
         "SELECT COALESCE(SUM(allowed), 0), COALESCE(SUM(refused), 0), MAX(last_at) \
          FROM {p}usage WHERE key = $1";
+    USAGE_IN =
+        "SELECT k.id, SUM(u.allowed), SUM(u.refused), MAX(u.last_at) \
+         FROM {p}keys AS k JOIN {p}usage AS u ON u.key = k.id WHERE k.workspace = $1 \
+         GROUP BY k.id HAVING SUM(u.allowed) > 0 OR SUM(u.refused) > 0 ORDER BY k.id";
     OPERATION = "SELECT account, id, key, at FROM {p}operations WHERE account = $1 AND id = $2";
     INSERT_OPERATION =
         "INSERT INTO {p}operations (account, id, key, at) VALUES ($1, $2, $3, $4) \

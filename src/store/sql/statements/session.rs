@@ -49,6 +49,12 @@ statements! {
          (SELECT account FROM {p}totp_enrolments WHERE expires_at <= $1 LIMIT $2)";
     SWEEP_TOKENS =
         "DELETE FROM {p}tokens WHERE digest IN (SELECT digest FROM {p}tokens WHERE expires_at <= $1 LIMIT $2)";
+    SWEEP_INVITATIONS =
+        "DELETE FROM {p}invitations WHERE id IN \
+         (SELECT id FROM {p}invitations WHERE expires_at <= $1 LIMIT $2)";
+    SWEEP_RECOVERY_CASES =
+        "DELETE FROM {p}recovery_cases WHERE account IN \
+         (SELECT account FROM {p}recovery_cases WHERE expires_at <= $1 LIMIT $2)";
     SWEEP_SESSIONS =
         "DELETE FROM {p}sessions WHERE id IN \
          (SELECT id FROM {p}sessions WHERE idle_until <= $1 OR ends_at <= $1 LIMIT $2)";

@@ -93,6 +93,21 @@ CREATE INDEX {p}tokens_account ON {p}tokens (account, kind);
 CREATE UNIQUE INDEX {p}tokens_single ON {p}tokens (account, kind) WHERE kind <> 'sign_in';
 CREATE INDEX {p}tokens_expires ON {p}tokens (expires_at);
 
+CREATE TABLE {p}recovery_cases (
+    account BLOB NOT NULL PRIMARY KEY REFERENCES {p}accounts (id) ON DELETE CASCADE,
+    id BLOB NOT NULL UNIQUE CHECK (length(id) = 16),
+    kind TEXT NOT NULL,
+    email TEXT,
+    email_confirmed_at INTEGER,
+    opened_by TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    opened_at INTEGER NOT NULL,
+    due_at INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL,
+    CHECK ((kind = 'email') = (email IS NOT NULL))
+) STRICT;
+CREATE INDEX {p}recovery_cases_expires ON {p}recovery_cases (expires_at);
+
 CREATE TABLE {p}counters (
     key BLOB NOT NULL PRIMARY KEY CHECK (length(key) = 32),
     charged INTEGER NOT NULL,
@@ -106,6 +121,9 @@ CREATE TABLE {p}workspaces (
     name TEXT NOT NULL,
     personal_of BLOB UNIQUE,
     service_ceiling TEXT,
+    require_second_factor INTEGER NOT NULL CHECK (require_second_factor IN (0, 1)),
+    entitlements TEXT NOT NULL,
+    archived_at INTEGER,
     suspended_at INTEGER,
     suspended_reason TEXT,
     created_at INTEGER NOT NULL,
@@ -116,7 +134,10 @@ CREATE TABLE {p}projects (
     id BLOB NOT NULL PRIMARY KEY CHECK (length(id) = 16),
     workspace BLOB NOT NULL REFERENCES {p}workspaces (id) ON DELETE CASCADE,
     name TEXT NOT NULL,
+    label TEXT,
+    require_second_factor INTEGER NOT NULL CHECK (require_second_factor IN (0, 1)),
     rate_limit TEXT,
+    archived_at INTEGER,
     suspended_at INTEGER,
     suspended_reason TEXT,
     created_at INTEGER NOT NULL,
@@ -153,10 +174,29 @@ CREATE TABLE {p}entries (
     account BLOB NOT NULL,
     workspace BLOB NOT NULL REFERENCES {p}workspaces (id) ON DELETE CASCADE,
     at INTEGER NOT NULL,
+    ended_at INTEGER,
     UNIQUE (session, workspace),
     FOREIGN KEY (session, account) REFERENCES {p}sessions (id, account) ON DELETE CASCADE
 ) STRICT;
 CREATE INDEX {p}entries_member ON {p}entries (workspace, account);
+
+-- Who invited may be gone by the time it is accepted, and so may a project that it names.
+CREATE TABLE {p}invitations (
+    id BLOB NOT NULL PRIMARY KEY CHECK (length(id) = 16),
+    workspace BLOB NOT NULL REFERENCES {p}workspaces (id) ON DELETE CASCADE,
+    email TEXT NOT NULL,
+    email_canonical TEXT NOT NULL,
+    role TEXT NOT NULL,
+    projects TEXT NOT NULL,
+    token BLOB NOT NULL UNIQUE CHECK (length(token) = 32),
+    invited_by BLOB NOT NULL CHECK (length(invited_by) = 16),
+    created_at INTEGER NOT NULL,
+    sent_at INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL,
+    UNIQUE (workspace, email_canonical)
+) STRICT;
+CREATE INDEX {p}invitations_email ON {p}invitations (email_canonical);
+CREATE INDEX {p}invitations_expires ON {p}invitations (expires_at);
 
 CREATE TABLE {p}roles (
     workspace BLOB NOT NULL REFERENCES {p}workspaces (id) ON DELETE CASCADE,
@@ -191,7 +231,8 @@ CREATE TABLE {p}keys (
     CHECK ((suspended_at IS NULL) = (suspended_by IS NULL))
 ) STRICT;
 CREATE INDEX {p}keys_project ON {p}keys (project, id);
-CREATE INDEX {p}keys_workspace ON {p}keys (workspace, project);
+CREATE INDEX {p}keys_workspace ON {p}keys (workspace, id);
+CREATE INDEX {p}keys_holder ON {p}keys (holder, workspace, id);
 CREATE INDEX {p}keys_created_by ON {p}keys (created_by);
 
 -- The id of a secret is 64 random bits, kept as the signed number with the same bits.
@@ -204,6 +245,7 @@ CREATE TABLE {p}secrets (
     ends_at INTEGER
 ) STRICT;
 CREATE INDEX {p}secrets_key ON {p}secrets (key);
+CREATE INDEX {p}secrets_shown_to ON {p}secrets (shown_to);
 
 -- Usage may arrive after its key is gone, so nothing is referenced.
 CREATE TABLE {p}usage (
@@ -225,10 +267,12 @@ CREATE TABLE {p}operations (
     PRIMARY KEY (account, id)
 ) STRICT;
 
+-- An entry outlives what it tells of, so nothing is referenced. It is never changed but for its seal, which it
+-- gets once: the place in its chain and the link there. The entries without a workspace are a chain of their own.
 CREATE TABLE {p}audit (
     id BLOB NOT NULL PRIMARY KEY CHECK (length(id) = 16),
     at INTEGER NOT NULL,
-    workspace BLOB,
+    workspace BLOB CHECK (length(workspace) = 16),
     actor_kind TEXT NOT NULL,
     actor_account BLOB,
     actor_name TEXT,
@@ -237,13 +281,43 @@ CREATE TABLE {p}audit (
     target_id BLOB NOT NULL CHECK (length(target_id) = 16),
     value_before TEXT,
     value_after TEXT,
-    source_address TEXT,
-    source_user_agent TEXT,
-    source_request_id TEXT
+    request_id TEXT,
+    sequence INTEGER CHECK (sequence > 0),
+    link BLOB CHECK (length(link) = 32),
+    CHECK ((sequence IS NULL) = (link IS NULL))
 ) STRICT;
 CREATE INDEX {p}audit_workspace ON {p}audit (workspace, id);
+CREATE INDEX {p}audit_time ON {p}audit (workspace, at, id);
+CREATE INDEX {p}audit_action ON {p}audit (workspace, action, id);
 CREATE INDEX {p}audit_actor ON {p}audit (actor_account, id);
 CREATE INDEX {p}audit_target ON {p}audit (target_id, id);
+CREATE INDEX {p}audit_unsealed ON {p}audit (workspace, id) WHERE sequence IS NULL;
+-- Two, since NULL is never equal to NULL.
+CREATE UNIQUE INDEX {p}audit_places ON {p}audit (workspace, sequence)
+    WHERE sequence IS NOT NULL AND workspace IS NOT NULL;
+CREATE UNIQUE INDEX {p}audit_account_places ON {p}audit (sequence)
+    WHERE sequence IS NOT NULL AND workspace IS NULL;
+
+-- What can be erased of an entry: then only the name and the commitment are left.
+CREATE TABLE {p}audit_personal (
+    entry BLOB NOT NULL REFERENCES {p}audit (id) ON DELETE CASCADE,
+    field TEXT NOT NULL,
+    subject BLOB CHECK (length(subject) = 32),
+    commitment BLOB NOT NULL CHECK (length(commitment) = 32),
+    salt BLOB CHECK (length(salt) = 32),
+    value TEXT,
+    PRIMARY KEY (entry, field),
+    CHECK ((salt IS NULL) = (value IS NULL)),
+    CHECK (subject IS NULL OR value IS NOT NULL)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX {p}audit_personal_subject ON {p}audit_personal (subject) WHERE subject IS NOT NULL;
+
+-- Where each chain ends. The chain of account events is under 16 zero bytes.
+CREATE TABLE {p}audit_chains (
+    chain BLOB NOT NULL PRIMARY KEY CHECK (length(chain) = 16),
+    sequence INTEGER NOT NULL CHECK (sequence > 0),
+    link BLOB NOT NULL CHECK (length(link) = 32)
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE {p}outbox (
     id BLOB NOT NULL PRIMARY KEY CHECK (length(id) = 16),

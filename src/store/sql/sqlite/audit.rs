@@ -1,0 +1,207 @@
+//! The audit log: reading pages of it, appending, sealing, erasing.
+
+use async_trait::async_trait;
+use rusqlite::{ToSql, params};
+
+use super::begin::{Lease, Open, Writing, must};
+use super::connection::Conn;
+use super::key::behind;
+use crate::audit::{ChainId, Head, Seal};
+use crate::id::{AccountId, AuditId, WorkspaceId};
+use crate::store::record::{AuditEntry, PersonalValue, Subject};
+use crate::store::sql::rows::audit::{self as read, Found, actor_columns};
+use crate::store::sql::rows::{count, id, opt_json, opt_time, time};
+use crate::store::sql::statements::audit as sql;
+use crate::store::{AuditFilter, AuditLog, AuditReads, Locked, StoreError, places_follow};
+
+type Stored<T> = Result<T, StoreError>;
+
+#[async_trait]
+impl<L: Lease> AuditReads for Open<L> {
+    async fn audit_of_workspace(
+        &mut self,
+        workspace: WorkspaceId,
+        after: Option<AuditId>,
+        limit: u32,
+    ) -> Stored<Vec<AuditEntry>> {
+        let parameters = params![id(workspace), behind(after.map(id)), i64::from(limit)];
+        page(self.conn()?, sql::AUDIT_OF_WORKSPACE, parameters).map(entries)
+    }
+
+    async fn audit_of_account(
+        &mut self,
+        account: AccountId,
+        after: Option<AuditId>,
+        limit: u32,
+    ) -> Stored<Vec<AuditEntry>> {
+        let parameters = params![id(account), behind(after.map(id)), i64::from(limit)];
+        page(self.conn()?, sql::AUDIT_OF_ACCOUNT, parameters).map(entries)
+    }
+
+    async fn find_audit(
+        &mut self,
+        chain: ChainId,
+        filter: &AuditFilter,
+        limit: u32,
+    ) -> Stored<Vec<AuditEntry>> {
+        find(self.conn()?, chain, filter, limit).map(entries)
+    }
+
+    async fn sealed_audit(
+        &mut self,
+        chain: ChainId,
+        after: u64,
+        limit: u32,
+    ) -> Stored<Vec<(AuditEntry, Seal)>> {
+        // No place is past what the column holds.
+        let (after, limit) = (i64::try_from(after).unwrap_or(i64::MAX), i64::from(limit));
+        let found = match chain {
+            ChainId::Accounts => page(self.conn()?, sql::SEALED_OF_ACCOUNTS, params![after, limit]),
+            ChainId::Workspace(of) => page(self.conn()?, sql::SEALED, params![id(of), after, limit]),
+        }?;
+        Ok(found.into_iter().filter_map(|(entry, seal)| Some((entry, seal?))).collect())
+    }
+
+    async fn unsealed_audit(&mut self, chain: ChainId, limit: u32) -> Stored<Vec<AuditEntry>> {
+        let limit = i64::from(limit);
+        let found = match chain {
+            ChainId::Accounts => page(self.conn()?, sql::UNSEALED_OF_ACCOUNTS, params![limit]),
+            ChainId::Workspace(of) => page(self.conn()?, sql::UNSEALED, params![id(of), limit]),
+        };
+        found.map(entries)
+    }
+
+    async fn unsealed_chains(&mut self, limit: u32) -> Stored<Vec<ChainId>> {
+        let Some(others) = limit.checked_sub(1) else { return Ok(Vec::new()) };
+        let conn = self.conn()?;
+        let accounts = conn.one(sql::HAS_UNSEALED_OF_ACCOUNTS, params![], |_| Ok(ChainId::Accounts))?;
+        let most = if accounts.is_some() { others } else { limit };
+        let workspaces =
+            conn.many(sql::UNSEALED_WORKSPACES, params![i64::from(most)], read::workspace_chain)?;
+        Ok(accounts.into_iter().chain(workspaces).collect())
+    }
+
+    async fn audit_head(&mut self, chain: ChainId) -> Stored<Head> {
+        let stored =
+            self.conn()?.one(sql::HEAD, params![read::chain(chain)], |row| read::head(row, chain))?;
+        Ok(stored.unwrap_or_else(|| Head::genesis(chain)))
+    }
+}
+
+#[async_trait]
+impl AuditLog for Open<Writing> {
+    async fn append_audit(&mut self, entry: &AuditEntry) -> Stored<()> {
+        let (actor_kind, actor_account, actor_name) = actor_columns(&entry.actor);
+        let parameters = params![
+            id(entry.id),
+            time(entry.at),
+            entry.workspace.map(id),
+            actor_kind,
+            actor_account,
+            actor_name,
+            entry.action.name(),
+            entry.target.kind(),
+            entry.target.uuid().into_bytes(),
+            opt_json(entry.before.as_ref())?,
+            opt_json(entry.after.as_ref())?,
+            entry.request_id,
+        ];
+        let conn = self.conn()?;
+        conn.run(sql::APPEND_AUDIT, parameters)?;
+        entry.personal.iter().try_for_each(|value| append_personal(conn, entry.id, value))
+    }
+
+    async fn lock_chain(&mut self, chain: ChainId) -> Stored<Locked<Head>> {
+        // Whoever writes is alone.
+        self.audit_head(chain).await.map(Locked::by_store)
+    }
+
+    async fn seal_audit(&mut self, head: &Locked<Head>, seals: &[(AuditId, Seal)]) -> Stored<()> {
+        let chain = head.chain;
+        let end = self.audit_head(chain).await?;
+        must(places_follow(end, seals, **head), "seals that do not follow on the end of the chain")?;
+        if seals.is_empty() {
+            return Ok(());
+        }
+        let conn = self.conn()?;
+        for (entry, seal) in seals {
+            let (place, link) = (count(seal.sequence, "audit.sequence")?, seal.link.as_bytes());
+            let sealed = match chain {
+                ChainId::Accounts => conn.wrote(sql::SEAL_OF_ACCOUNTS, params![place, link, id(*entry)]),
+                ChainId::Workspace(of) => conn.wrote(sql::SEAL, params![place, link, id(*entry), id(of)]),
+            }?;
+            must(sealed, "no such entry of the chain, or one that has a seal")?;
+        }
+        let place = count(head.sequence, "audit_chains.sequence")?;
+        conn.run(sql::PUT_HEAD, params![read::chain(chain), place, head.link.as_bytes()]).map(drop)
+    }
+
+    async fn erase_personal(&mut self, subject: Subject) -> Stored<u32> {
+        self.conn()?.run(sql::ERASE_PERSONAL, params![subject.0])
+    }
+}
+
+fn append_personal(conn: &mut Conn, entry: AuditId, value: &PersonalValue) -> Stored<()> {
+    let opening = value.personal.opening.as_ref();
+    let parameters = params![
+        id(entry),
+        value.personal.field,
+        value.subject.map(|subject| subject.0),
+        value.personal.commitment.as_bytes(),
+        opening.map(|opening| *opening.salt.as_bytes()),
+        opening.map(|opening| &opening.value),
+    ];
+    conn.run(sql::APPEND_PERSONAL, parameters).map(drop)
+}
+
+/// Reads a page: one statement for the entries and their personal values.
+fn page(conn: &mut Conn, template: &'static str, parameters: &[&dyn ToSql]) -> Stored<Vec<Found>> {
+    let mut found = Vec::new();
+    conn.many(template, parameters, |row| read::gather(row, &mut found))?;
+    Ok(found)
+}
+
+fn entries(found: Vec<Found>) -> Vec<AuditEntry> {
+    found.into_iter().map(|(entry, _)| entry).collect()
+}
+
+/// By the index that leaves the fewest to look at; among the wanted columns a target is the rarest.
+fn find(conn: &mut Conn, chain: ChainId, filter: &AuditFilter, limit: u32) -> Stored<Vec<Found>> {
+    // Longer than an id, so it sorts behind every one of them.
+    let before = filter.before.map_or_else(|| [0xff; 17].to_vec(), |before| id(before).to_vec());
+    let workspace = match chain {
+        ChainId::Accounts => None,
+        ChainId::Workspace(workspace) => Some(id(workspace)),
+    };
+    let limit = i64::from(limit);
+    let pick = |of_workspace, of_accounts| if workspace.is_some() { of_workspace } else { of_accounts };
+    let led = if filter.target.is_some() {
+        Some(pick(sql::FIND_BY_TARGET, sql::FIND_BY_TARGET_OF_ACCOUNTS))
+    } else if filter.actor.is_some() {
+        Some(pick(sql::FIND_BY_ACTOR, sql::FIND_BY_ACTOR_OF_ACCOUNTS))
+    } else if filter.action.is_some() {
+        Some(pick(sql::FIND_BY_ACTION, sql::FIND_BY_ACTION_OF_ACCOUNTS))
+    } else {
+        None
+    };
+    let mut parameters: Vec<&dyn ToSql> = vec![&before];
+    let (actor, since, until) = (filter.actor.map(id), opt_time(filter.since), opt_time(filter.until));
+    let target_kind = filter.target.map(|target| target.kind());
+    let target_id = filter.target.map(|target| target.uuid().into_bytes());
+    let action = filter.action.map(|action| action.name());
+    let (from, to) = (since.unwrap_or(i64::MIN), until.unwrap_or(i64::MAX));
+    let template = if let Some(led) = led {
+        parameters.extend::<[&dyn ToSql; 6]>([&actor, &target_kind, &target_id, &action, &since, &until]);
+        led
+    } else if since.is_some() || until.is_some() {
+        parameters.extend::<[&dyn ToSql; 2]>([&from, &to]);
+        pick(sql::FIND_IN_TIME, sql::FIND_IN_TIME_OF_ACCOUNTS)
+    } else {
+        pick(sql::FIND, sql::FIND_OF_ACCOUNTS)
+    };
+    if let Some(workspace) = &workspace {
+        parameters.push(workspace);
+    }
+    parameters.push(&limit);
+    page(conn, template, &parameters)
+}
