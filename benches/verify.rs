@@ -219,8 +219,10 @@ fn grant(number: u64, secret: SecretId, digest: portcullis::key::KeyDigest) -> G
         key,
         secret,
         workspace_suspended: false,
+        workspace_archived: false,
         service_ceiling: None,
         project_suspended: false,
+        project_archived: false,
         project_rate_limit: None,
         owner: Some(standing),
     }

@@ -38,14 +38,7 @@ fn account(number: u8) -> Account {
 }
 
 fn workspace(number: u8) -> Workspace {
-    Workspace {
-        id: WorkspaceId::from_parts(NOW, [number; 10]),
-        name: String::new(),
-        personal_of: None,
-        service_ceiling: None,
-        suspended: None,
-        created_at: NOW,
-    }
+    Workspace::new(WorkspaceId::from_parts(NOW, [number; 10]), "", NOW)
 }
 
 async fn stored(store: &MemoryStore, number: u8) -> bool {
@@ -237,14 +230,7 @@ async fn store_with_key() -> (MemoryStore, SecretId) {
         transaction.put_role(&locked, &role).await.unwrap();
     }
     let (workspace, project, account) = (workspace(1).id, key().project, account(1).id);
-    let row = Project {
-        id: project,
-        workspace,
-        name: "p".to_owned(),
-        rate_limit: None,
-        suspended: None,
-        created_at: NOW,
-    };
+    let row = Project::new(project, workspace, "p", NOW);
     assert!(transaction.insert_project(&locked, &row).await.unwrap());
     let membership =
         Membership { workspace, account, role: Role::Custom(role(1, "models.read").id), since: NOW };

@@ -12,6 +12,7 @@ use std::sync::atomic::Ordering;
 
 use jiff::Timestamp;
 use portcullis::access::{Permission, ProjectRole, Role, RoleDefinition, Scope};
+use portcullis::audit::{Personal, Salt};
 use portcullis::email::EmailAddress;
 use portcullis::id::{
     AccountId, AuditId, Id, KeyId, OperationId, ProjectId, RoleId, SessionId, SignUpId, WorkspaceId,
@@ -23,8 +24,8 @@ use portcullis::secret::TokenDigest;
 use portcullis::source::Source;
 use portcullis::store::record::{
     Account, AccountStatus, Action, Actor, AssertedBy, Assurance, AuditEntry, Change, Factor, Key, KeyKind,
-    KeySecret, Membership, Project, ProjectMembership, Session, SignUp, Suspension, Target, UsageDelta,
-    Workspace,
+    KeySecret, Membership, PersonalValue, Project, ProjectMembership, Session, SignUp, Subject, Suspension,
+    Target, UsageDelta, Workspace,
 };
 use portcullis::store::sql::{Durability, SqliteOptions, SqliteStore};
 use portcullis::store::{
@@ -89,25 +90,11 @@ fn account(number: u128) -> Account {
 }
 
 fn workspace(number: u128, name: &str) -> Workspace {
-    Workspace {
-        id: id(number),
-        name: name.to_owned(),
-        personal_of: None,
-        service_ceiling: None,
-        suspended: None,
-        created_at: at(0),
-    }
+    Workspace::new(id(number), name, at(0))
 }
 
 fn project(workspace: WorkspaceId, number: u128, name: &str) -> Project {
-    Project {
-        id: id(number),
-        workspace,
-        name: name.to_owned(),
-        rate_limit: None,
-        suspended: None,
-        created_at: at(0),
-    }
+    Project::new(id(number), workspace, name, at(0))
 }
 
 fn key(workspace: WorkspaceId, project: ProjectId, number: u128, owner: AccountId) -> Key {
@@ -558,7 +545,7 @@ async fn round_trip(store: &SqliteStore, number: u128, text: &str) {
     let source =
         Source::from_address("2001:db8::1".parse().unwrap()).with_user_agent(text).with_request_id(text);
     let session = Session {
-        source: source.clone(),
+        source,
         assurance: Assurance::none().with(Factor::Password, AssertedBy::Provider(text.to_owned()), at(1)),
         ..session(number, account.id)
     };
@@ -586,7 +573,11 @@ async fn round_trip(store: &SqliteStore, number: u128, text: &str) {
         target: Target::Account(account.id),
         before: Some(serde_json::json!({ text: text })),
         after: Some(serde_json::Value::Null),
-        source,
+        request_id: Some(text.to_owned()),
+        personal: vec![PersonalValue {
+            subject: Some(Subject::account(account.id)),
+            personal: Personal::commit(text, text, Salt::from_random([7; 32])),
+        }],
     };
 
     let mut tx = store.begin().await.unwrap();

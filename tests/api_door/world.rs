@@ -257,14 +257,7 @@ impl World {
             signed_in_at: None,
         };
         assert!(tx.insert_account(&account).await.unwrap());
-        let workspace = Workspace {
-            id: workspace(),
-            name: "Acme".to_owned(),
-            personal_of: None,
-            service_ceiling: None,
-            suspended: None,
-            created_at: now(),
-        };
+        let workspace = Workspace::new(workspace(), "Acme", now());
         let locked = tx.insert_workspace(&workspace).await.unwrap().unwrap();
         for number in [1, 2] {
             assert!(tx.insert_project(&locked, &project_record(number)).await.unwrap());
@@ -423,14 +416,7 @@ pub fn secret_record(key: KeyId, text: &KeyText) -> KeySecret {
 }
 
 fn project_record(number: u8) -> Project {
-    Project {
-        id: project_id(number),
-        workspace: workspace(),
-        name: format!("Project {number}"),
-        rate_limit: None,
-        suspended: None,
-        created_at: now(),
-    }
+    Project::new(project_id(number), workspace(), format!("Project {number}"), now())
 }
 
 fn key_record(number: u8) -> Key {

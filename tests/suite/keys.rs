@@ -17,7 +17,7 @@ use portcullis::store::KeyDirectory;
 use portcullis::store::record::{Action, KeyKind};
 
 use crate::story::{fresh, proof};
-use crate::world::{BASE, OTHER_PASSWORD, PASSWORD, World, on_every_store, password, source};
+use crate::world::{BASE, OTHER_PASSWORD, PASSWORD, World, came_from, on_every_store, password, source};
 
 const HOUR: Duration = Duration::from_hours(1);
 
@@ -555,7 +555,7 @@ on_every_store! {
         assert_eq!(actions.into_iter().collect::<Vec<_>>(), expected);
         assert_eq!(of_key.len(), 5);
         let actor = portcullis::store::record::Actor::Account(ann.session.account());
-        assert!(of_key.iter().all(|entry| entry.actor == actor && entry.source == source()));
+        assert!(of_key.iter().all(|entry| entry.actor == actor && came_from(entry, &source())));
         let said = format!("{of_key:?}");
         for text in [&issued.text, &rotated.text] {
             assert!(said.contains(&text.id().to_string()));

@@ -13,7 +13,7 @@ use portcullis::ports::{Clock, Entropy, EntropyExt, EntropyFailed, SystemEntropy
 use portcullis::secret::{ExposeSecret, SessionToken, SignInToken, purpose};
 use portcullis::store::Store;
 use portcullis::store::memory::MemoryStore;
-use portcullis::store::record::{Action, Factor, Target};
+use portcullis::store::record::{Action, AuditEntry, Factor, Target};
 use proptest::prelude::*;
 
 use crate::story::proof;
@@ -369,7 +369,7 @@ on_every_store! {
         let targets: Vec<_> = ended.iter().map(|entry| entry.target).collect();
         assert_eq!(targets.len(), 2);
         assert!(targets.contains(&Target::Session(other.session.id())));
-        assert!(ended.iter().all(|entry| entry.source.address().is_some()));
+        assert!(ended.iter().all(|entry| entry.personal(AuditEntry::SOURCE_ADDRESS).is_some()));
     }
 
     /// SP800-63B-4-5.1#secret: a session claims the factors that were shown for it, and no more

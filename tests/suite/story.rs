@@ -130,8 +130,7 @@ impl World {
     pub async fn project(&self, workspace: WorkspaceId, name: &str) -> ProjectId {
         let created_at = self.clock.now();
         let id: ProjectId = fresh(created_at);
-        let project =
-            Project { id, workspace, name: name.to_owned(), rate_limit: None, suspended: None, created_at };
+        let project = Project::new(id, workspace, name, created_at);
         self.write(async |tx| {
             let locked = tx.lock_workspace(workspace).await.unwrap().unwrap();
             assert!(tx.insert_project(&locked, &project).await.unwrap());

@@ -237,14 +237,7 @@ on_every_store! {
         let ann = world.person("ann@example.com").await;
         let now = world.clock.now();
         let id: WorkspaceId = fresh(now);
-        let empty = Workspace {
-            id,
-            name: "Empty".to_owned(),
-            personal_of: None,
-            service_ceiling: None,
-            suspended: None,
-            created_at: now,
-        };
+        let empty = Workspace::new(id, "Empty", now);
         world.write(async |tx| drop(tx.insert_workspace(&empty).await.unwrap().unwrap())).await;
         world.join(id, ann.session.account(), Role::Viewer).await;
         let member = world.dashboard.enter(&ann.session, id).await.unwrap();

@@ -20,7 +20,7 @@ use portcullis::ports::{
 use portcullis::secret::{SealingKey, SealingKeys, SecretString, VerifyEmailToken};
 use portcullis::source::Source;
 use portcullis::store::memory::MemoryStore;
-use portcullis::store::record::{Grant, UsageDelta};
+use portcullis::store::record::{AuditEntry, Grant, UsageDelta};
 use portcullis::store::sql::{SqliteOptions, SqliteStore};
 use portcullis::store::{
     ChangeStream, KeyDirectory, Polled, Position, Snapshot, Store, StoreError, Transaction, UsageSink,
@@ -317,4 +317,11 @@ pub fn source() -> Source {
 
 pub fn from(address: &str) -> Source {
     Source::from_address(address.parse().unwrap()).with_user_agent("tests/1.0")
+}
+
+/// Whether an audit entry tells that a request came from there.
+pub fn came_from(entry: &AuditEntry, source: &Source) -> bool {
+    entry.personal(AuditEntry::SOURCE_ADDRESS) == source.address().map(|at| at.to_string()).as_deref()
+        && entry.personal(AuditEntry::SOURCE_USER_AGENT) == source.user_agent()
+        && entry.request_id.as_deref() == source.request_id()
 }

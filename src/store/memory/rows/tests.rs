@@ -1,12 +1,14 @@
 use super::*;
 use crate::access::{ProjectRole, Role};
 use crate::email::EmailAddress;
-use crate::id::{AccountId, FactorId, Id, KeyId, MailId};
+use crate::id::{AccountId, EntryId, FactorId, Id, KeyId, MailId, ProjectId, WorkspaceId};
 use crate::key::KeyDigest;
 use crate::password::PasswordHash;
 use crate::secret::Sealed;
 use crate::source::Source;
-use crate::store::record::{AccountStatus, Assurance, TokenKind};
+use crate::store::record::{
+    AccountStatus, Assurance, Entry, Membership, Project, ProjectMembership, TokenKind,
+};
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
@@ -35,7 +37,7 @@ fn session(token: u8, idle_until: i64) -> Session {
 }
 
 fn entry() -> Entry {
-    Entry { id: id(1), session: id(1), account: id(1), workspace: id(1), at: at(0) }
+    Entry { id: id(1), session: id(1), account: id(1), workspace: id(1), at: at(0), ended_at: None }
 }
 
 /// What one row leaves behind in any index would never be found again by its name, only by mistake.
@@ -145,14 +147,7 @@ fn a_name_given_up_is_free_and_a_secret_dropped_is_gone() {
     let addresses: Vec<_> = state.addresses.keys().map(|address| &**address).collect();
     assert_eq!(addresses, ["new@example.com"]);
 
-    let mut project = Project {
-        id: id(1),
-        workspace: id(1),
-        name: "old".to_owned(),
-        rate_limit: None,
-        suspended: None,
-        created_at: at(0),
-    };
+    let mut project = Project::new(id(1), id(1), "old", at(0));
     state.put_project(&project);
     project.name = "new".to_owned();
     state.put_project(&project);
