@@ -20,7 +20,10 @@
 //! * A project role replaces the workspace role for project-level permissions and for scopes, in that project
 //!   only, up or down, [`ProjectRole::None`] included.
 //! * A workspace Admin cannot be lowered in a project.
-//! * Nobody grants, changes, removes or recovers a holder of something they lack: [`covers`].
+//! * Nobody grants, changes, removes or recovers a holder of something they lack: [`covers`],
+//!   [`Catalogue::covers_everywhere`].
+//!
+//! [`Team`] is a whole workspace as these rules see it: it answers who can do something, and what a change would do.
 
 mod authority;
 mod builtin;
@@ -29,9 +32,11 @@ mod decide;
 mod fault;
 mod info;
 mod name;
+mod reach;
 mod role;
 mod set;
 mod table;
+mod team;
 #[cfg(test)]
 mod tests;
 
@@ -41,7 +46,9 @@ pub use self::decide::{DecidedBy, Decision, Denial, Granted, Question, Remedy, R
 pub use self::fault::{CatalogueError, NameKind, NamesStillInUse};
 pub use self::info::{MAX_NAMES, PermissionInfo, ScopeInfo};
 pub use self::name::{MAX_NAME_LENGTH, MalformedName, Permission, Scope};
+pub use self::reach::Reach;
 pub use self::role::{
     BuiltinRole, Level, MalformedRole, ProjectRole, Rights, Role, RoleBook, RoleDefinition, Standing,
 };
 pub use self::set::{NameSet, PermissionBit, PermissionSet, ScopeBit, ScopeSet};
+pub use self::team::{AccessChange, Effects, HeldKey, KeyEffect, MemberEffect, RightNames, Team, Teammate};

@@ -12,14 +12,18 @@
 //! | a forgotten password is replaced | [`Dashboard::forgot_password`], [`Dashboard::reset_password`] |
 //! | a second factor is set up | [`Dashboard::begin_totp`], [`Dashboard::confirm_totp`] |
 //! | a workspace is entered | [`Dashboard::enter`] |
+//! | workspaces, projects, members, roles and policies are managed, people invited and removed | [`Dashboard::invite`], [`Dashboard::set_role`], [`Dashboard::offboard`] |
+//! | the audit log is chained, read and exported | [`Dashboard::seal_audit`], [`Dashboard::audit_log`], [`Dashboard::export_audit`] |
 //! | keys are made | [`Dashboard::issue_key`], [`Dashboard::rotate_key`] |
 //! | the service's operator acts | [`Operator`] |
 
 mod account;
+mod audit_log;
 mod builder;
 mod change_email;
 mod change_password;
 mod config;
+mod delete_account;
 mod error;
 mod housekeeping;
 mod inner;
@@ -29,6 +33,7 @@ mod onboarding;
 mod operator;
 mod outbox;
 mod recent;
+mod recovery;
 mod reset;
 mod second_factor;
 mod sessions;
@@ -36,22 +41,26 @@ mod sign_in;
 mod sign_up;
 mod signed_in;
 mod step_up;
+mod team;
 mod throttling;
 mod workspaces;
 
 use std::sync::Arc;
 
 pub use account::AccountView;
+pub use audit_log::{AuditExport, AuditPage, AuditView, SealedEntries};
 pub use builder::DashboardBuilder;
+pub use delete_account::{Fate, LeavingWorkspace};
 pub use config::{BadConfig, SessionLimits, Throttles};
 pub use error::{
-    AccountError, Fault, KeyError, OperatorError, ResetError, SessionError, SignInError, SignUpError,
-    WorkspaceError,
+    AccountError, DeleteAccountError, Entitlement, Fault, InvitationError, KeyError, Lacks, OperatorError,
+    ResetError, SessionError, SignInError, SignUpError, TeamError, WorkspaceError,
 };
 pub use housekeeping::{CatalogueMismatch, Swept};
 pub use keys::{
-    Committed, Expiry, IssuedKey, KeyPage, KeyView, MAX_OVERLAP, NewKey, NewKeyKind, Rotation, SecretView,
+    Committed, Expiry, IssuedKey, KeyPage, KeyQuestion, KeyView, MAX_OVERLAP, NewKey, NewKeyKind, Rotation, SecretView,
 };
+pub use recovery::RecoveryView;
 pub use onboarding::{Onboarding, OnboardingStep};
 pub use operator::{BadOperatorName, Operator};
 pub use outbox::Delivered;
@@ -60,6 +69,17 @@ pub use sessions::{Activity, Session};
 pub use sign_in::{PendingSignIn, SecondFactor, SignIn};
 pub use signed_in::{SessionView, SignedIn};
 pub use step_up::Proof;
+pub use team::accept::{AcceptStep, InvitationFace};
+pub use team::entries::EntryView;
+pub use team::explain::{AbleMember, WhoCan};
+pub use team::invitations::{InvitationView, NewInvitation};
+pub use team::members::MemberView;
+pub use team::offboard::{Exposure, MAX_LEAVER_OVERLAP, Offboarded, Offboarding};
+pub use team::policy::{KeySummary, WithoutSecondFactor};
+pub use team::preview::{ExposedKey, OffboardingPreview, UsedKey};
+pub use team::projects::ProjectChange;
+pub use team::roles::{MAX_ROLES, NewRole};
+pub use team::workspace::Contents;
 pub use workspaces::{Member, ProjectView, WorkspaceView};
 
 use inner::Inner;

@@ -11,4 +11,4 @@ pub use breached::{BreachedPasswords, BreachedUnavailable, NoBreachedPasswords};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use entropy::{Entropy, EntropyExt, EntropyFailed, SystemEntropy};
 pub use events::{EVENT_FORMAT, EventKind, Outcome, SecurityEvent, SecurityEvents, TracingEvents};
-pub use mail::{Mail, Mailer, MailerError, Message};
+pub use mail::{Mail, Mailer, MailerError, Message, RecoveryOf};

@@ -5,7 +5,7 @@ use core::fmt::{self, Write as _};
 use super::catalogue::Catalogue;
 use super::name::{Permission, Scope};
 use super::role::{BuiltinRole, Level, ProjectRole, Role, RoleBook, Standing};
-use crate::error::Coded;
+use crate::error::{Coded, Explained};
 
 /// What is asked of a member.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -223,6 +223,15 @@ pub struct Denial(Box<Decision>);
 impl Coded for Denial {
     fn code(&self) -> &'static str {
         self.0.rule.code()
+    }
+}
+
+impl Explained for Denial {
+    fn allowed_by(&self) -> Vec<String> {
+        if self.hides_existence() {
+            return Vec::new();
+        }
+        self.0.remedies.iter().map(ToString::to_string).collect()
     }
 }
 

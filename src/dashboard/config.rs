@@ -147,6 +147,10 @@ pub struct Throttles {
     /// Sets of recovery codes made for one account: 10 an hour, since each takes ten password hashes. It asks for a
     /// session with recent proofs, so no stranger can use it up.
     pub new_codes: Budget,
+    /// Invitations mailed for one workspace: 100 an hour. It asks for a member who may invite.
+    pub invitations: Budget,
+    /// Workspaces made by one account: 20 an hour.
+    pub new_workspaces: Budget,
 }
 
 impl Throttles {
@@ -169,6 +173,8 @@ impl Throttles {
             mail_from_source: Budget::new(30, HOUR)?,
             mail_from_site: Budget::new(120, HOUR)?,
             new_codes: Budget::new(10, HOUR)?,
+            invitations: Budget::new(100, HOUR)?,
+            new_workspaces: Budget::new(20, HOUR)?,
         })
     }
 }

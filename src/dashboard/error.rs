@@ -5,10 +5,12 @@
 
 use std::collections::BTreeSet;
 
+use jiff::Timestamp;
+
 use crate::access::{Denial, Scope};
-use crate::error::Coded;
+use crate::error::{Coded, Explained};
 use crate::hashing::HashingError;
-use crate::id::KeyId;
+use crate::id::{KeyId, WorkspaceId};
 use crate::password::WeakPassword;
 use crate::ports::EntropyFailed;
 use crate::secret::SealError;
@@ -106,6 +108,10 @@ macro_rules! family {
         }
     };
 }
+
+mod team;
+
+pub use team::{DeleteAccountError, Entitlement, InvitationError, Lacks, TeamError};
 
 /// Signing up and verifying the address.
 #[derive(Debug, thiserror::Error)]
@@ -340,6 +346,25 @@ pub enum WorkspaceError {
     /// The operator has suspended the workspace.
     #[error("this workspace is suspended; ask the service's support")]
     Suspended,
+    /// The workspace, or the project, is archived: it can be looked at, and nothing in it changes.
+    #[error("this is archived; restore it first")]
+    Archived,
+    /// The workspace, or the project, requires a second factor, and this session has not shown one.
+    #[error("{}", if *.enrolled { "show your second factor first" } else { "set up a second factor first" })]
+    SecondFactorNeeded {
+        /// Whether the account has one: then show it ([`step_up`](super::Dashboard::step_up)), otherwise
+        /// [enrol](super::Dashboard::begin_totp) is the next step.
+        enrolled: bool,
+    },
+    /// An administrator has ended this session's entry: show your proofs again to come back.
+    #[error("your entry was ended; show your password again to come back")]
+    EntryEnded,
+    /// Proofs have to be shown again first: see [`Dashboard::step_up`](super::Dashboard::step_up).
+    #[error("show your password{} again first", if *.second_factor { " and second factor" } else { "" })]
+    StepUpRequired {
+        /// Whether the second factor is asked for, too.
+        second_factor: bool,
+    },
     /// A right is missing.
     #[error(transparent)]
     Denied(#[from] Denial),
@@ -365,8 +390,41 @@ impl Coded for WorkspaceError {
             Self::NotSignedIn => "not_signed_in",
             Self::NotFound => "not_found",
             Self::Suspended => "workspace_suspended",
+            Self::Archived => "archived",
+            Self::SecondFactorNeeded { enrolled: true } => "second_factor_needed",
+            Self::SecondFactorNeeded { enrolled: false } => "enrolment_needed",
+            Self::EntryEnded => "entry_ended",
+            Self::StepUpRequired { .. } => "step_up_required",
             Self::Denied(denial) => denial.code(),
             Self::Fault(fault) => fault.code(),
+        }
+    }
+}
+
+impl Explained for WorkspaceError {
+    fn allowed_by(&self) -> Vec<String> {
+        let one = |text: &str| vec![text.to_owned()];
+        match self {
+            Self::Denied(denial) => denial.allowed_by(),
+            Self::NotSignedIn => one("signing in"),
+            Self::Archived => one("restoring it from the archive"),
+            Self::SecondFactorNeeded { enrolled: true } => one("showing your second factor"),
+            Self::SecondFactorNeeded { enrolled: false } => one("setting up a second factor"),
+            Self::EntryEnded | Self::StepUpRequired { .. } => one("showing your proofs again"),
+            Self::NotFound | Self::Suspended | Self::Fault(_) => Vec::new(),
+        }
+    }
+}
+
+impl Explained for KeyError {
+    fn allowed_by(&self) -> Vec<String> {
+        match self {
+            Self::Workspace(error) => error.allowed_by(),
+            Self::ScopesTooWide(scopes) => {
+                vec![format!("a role, and for a service key a ceiling, that includes {}", names(scopes))]
+            }
+            Self::NotYours => vec!["its owner".to_owned()],
+            _ => Vec::new(),
         }
     }
 }
@@ -455,6 +513,33 @@ pub enum OperatorError {
     /// The reason is empty, too long, or has control characters.
     #[error("a reason is 1 to 500 characters without control characters")]
     BadReason,
+    /// Workspaces with other members would be left without an administrator who can sign in.
+    #[error("{} workspace(s) would be left without an administrator who can sign in", workspaces.len())]
+    LastAdministrator {
+        /// Which.
+        workspaces: Vec<WorkspaceId>,
+    },
+    /// The account has a recovery that waits.
+    #[error("a recovery of this account waits already, until {due_at}")]
+    RecoveryPending {
+        /// When it may be finished.
+        due_at: Timestamp,
+    },
+    /// The account has no second factor that could be replaced.
+    #[error("the account has no second factor")]
+    NothingToRecover,
+    /// The address has an account.
+    #[error("that address has an account already")]
+    EmailTaken,
+    /// The recovery's wait is not over.
+    #[error("the recovery may not be finished before {due_at}")]
+    RecoveryNotDue {
+        /// When it may be.
+        due_at: Timestamp,
+    },
+    /// The recovery's new address was not proven.
+    #[error("the new address was not confirmed")]
+    RecoveryUnconfirmed,
     /// Something failed that should not.
     #[error("something failed")]
     Fault(#[source] Fault),
@@ -467,6 +552,39 @@ impl Coded for OperatorError {
         match self {
             Self::NotFound => "not_found",
             Self::BadReason => "bad_reason",
+            Self::LastAdministrator { .. } => "last_administrator",
+            Self::RecoveryPending { .. } => "recovery_pending",
+            Self::NothingToRecover => "no_second_factor",
+            Self::EmailTaken => "email_taken",
+            Self::RecoveryNotDue { .. } => "recovery_not_due",
+            Self::RecoveryUnconfirmed => "recovery_unconfirmed",
+            Self::Fault(fault) => fault.code(),
+        }
+    }
+}
+
+/// What an account's owner does about a recovery without being signed in.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RecoveryError {
+    /// The link is unknown, used or expired, or its recovery is over.
+    #[error("the link does not work, or no longer")]
+    InvalidLink,
+    /// Too many tries.
+    #[error(transparent)]
+    Throttled(#[from] Refused),
+    /// Something failed that should not.
+    #[error("something failed; it is not your fault")]
+    Fault(#[source] Fault),
+}
+
+family!(RecoveryError);
+
+impl Coded for RecoveryError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::InvalidLink => "invalid_link",
+            Self::Throttled(why) => throttled_code(why),
             Self::Fault(fault) => fault.code(),
         }
     }

@@ -4,6 +4,7 @@
 //! the workspace's ceiling allows at that moment. Its text is shown once.
 
 mod change;
+mod governance;
 mod issue;
 mod view;
 
@@ -20,9 +21,10 @@ use crate::access::{Permission, Rights, Scope};
 use crate::id::{KeyId, OperationId, ProjectId};
 use crate::key::{Allowlist, KeyText, RateLimit};
 use crate::name::DisplayName;
-use crate::store::record::{Key, KeyKind, Workspace};
+use crate::store::record::{Key, KeyKind, Project, Workspace};
 use crate::store::{Locked, Snapshot, Transaction};
 
+pub use governance::KeyQuestion;
 pub use view::{KeyPage, KeyView, SecretView};
 
 /// The longest overlap of a rotation.
@@ -78,8 +80,9 @@ pub enum Expiry {
 pub enum Rotation {
     /// At once.
     AtOnce,
-    /// After an overlap of at most [`MAX_OVERLAP`]. A secret that is already on its way out ends at once: there
-    /// are never more than two, and an overlap is never made longer.
+    /// After an overlap of at most [`MAX_OVERLAP`]. There are never more than two secrets: of those before, the latest
+    /// lives on for the overlap. One that is already on its way out ends when it would have: an overlap is never made
+    /// longer.
     Overlap(Duration),
 }
 
@@ -157,7 +160,7 @@ impl Inner {
     }
 
     /// The locked workspace of the member.
-    async fn locked(&self, tx: &mut dyn Transaction, member: &Member) -> Result<Locked<Workspace>, KeyError> {
+    pub(super) async fn locked(&self, tx: &mut dyn Transaction, member: &Member) -> Result<Locked<Workspace>, KeyError> {
         let workspace = tx.lock_workspace(member.workspace).await?;
         Ok(workspace.ok_or(WorkspaceError::NotFound)?)
     }
@@ -182,7 +185,23 @@ impl Inner {
     ) -> Result<(Key, Rights), KeyError> {
         let key = self.key_of(snapshot, member, id).await?;
         let rights = self.require(snapshot, member, Permission::KEYS_READ, key.project).await?;
+        let project = self.project_of(snapshot, member, key.project).await?;
+        self.project_second_factor(snapshot, member, &project).await?;
         Ok((key, rights))
+    }
+
+    /// Where a project requires it, whoever issues, rotates or sees its keys has shown a second factor.
+    pub(super) async fn project_second_factor(
+        &self,
+        snapshot: &mut dyn Snapshot,
+        member: &Member,
+        project: &Project,
+    ) -> Result<(), WorkspaceError> {
+        if !project.require_second_factor {
+            return Ok(());
+        }
+        let session = self.live(snapshot, member.session()).await?;
+        self.second_factor_shown(snapshot, &session).await
     }
 }
 
@@ -211,8 +230,9 @@ impl Dashboard {
     ) -> Result<KeyPage, KeyError> {
         let inner = &self.inner;
         let mut snapshot = inner.read().await?;
-        inner.project_of(&mut *snapshot, member, project).await?;
+        let found = inner.project_of(&mut *snapshot, member, project).await?;
         inner.require(&mut *snapshot, member, Permission::KEYS_READ, project).await?;
+        inner.project_second_factor(&mut *snapshot, member, &found).await?;
         let limit = limit.clamp(1, 100);
         let found = snapshot.keys_of_project(project, after, limit).await?;
         let full = u32::try_from(found.len()).unwrap_or(u32::MAX) >= limit;
@@ -226,7 +246,7 @@ impl Dashboard {
 }
 
 /// A duration as the time arithmetic wants it.
-fn signed(duration: Duration) -> Option<SignedDuration> {
+pub(super) fn signed(duration: Duration) -> Option<SignedDuration> {
     SignedDuration::try_from(duration).ok()
 }
 

@@ -1,12 +1,18 @@
 //! What the service's operator may do: suspend and resume, on the record. Never sign in, never see a secret.
 
+mod audit;
+mod plan;
+pub(super) mod recovery;
+
 use serde_json::{Value, json};
 
 use super::Dashboard;
 use super::error::{Fault, OperatorError};
 use super::inner::{Inner, in_workspace, with_after};
 use super::keys::Committed;
+use super::team::is_reason;
 use super::throttling::Charges;
+use crate::access::Role;
 use crate::id::{AccountId, KeyId, ProjectId, WorkspaceId};
 use crate::key::RateLimit;
 use crate::ports::{EntropyFailed, EventKind, Message, Outcome};
@@ -15,9 +21,6 @@ use crate::store::Transaction;
 use crate::store::record::{
     AccountStatus, Action, Actor, AuditEntry, Project, Suspension, Target, TokenKind,
 };
-
-/// The longest reason, in bytes.
-const MOST_REASON: usize = 500;
 
 /// The service's operator: a capability that only code holding the [`Dashboard`] can make. No route makes one.
 #[derive(Clone, Debug)]
@@ -43,12 +46,26 @@ impl Operator {
         Ok(Self { dashboard: dashboard.clone(), name: name.to_owned() })
     }
 
-    /// Suspends an account: its sessions end, its personal keys are refused, the person is told by mail.
+    /// Suspends an account: its sessions end, its personal keys are refused, the person is told by mail. An account that
+    /// is the last administrator of a workspace with other members is not: they would be left without one.
+    ///
+    /// # Errors
+    /// [`OperatorError::LastAdministrator`], and others.
+    pub async fn suspend_account(&self, id: AccountId, reason: &str) -> Result<Committed, OperatorError> {
+        self.set_account(id, Some(checked(reason)?), false).await
+    }
+
+    /// Suspends an account even if that leaves workspaces without an administrator who can sign in, until it is resumed.
+    /// Their names stand in the audit entry.
     ///
     /// # Errors
     /// [`OperatorError`].
-    pub async fn suspend_account(&self, id: AccountId, reason: &str) -> Result<Committed, OperatorError> {
-        self.set_account(id, Some(checked(reason)?)).await
+    pub async fn danger_suspend_last_administrator(
+        &self,
+        id: AccountId,
+        reason: &str,
+    ) -> Result<Committed, OperatorError> {
+        self.set_account(id, Some(checked(reason)?), true).await
     }
 
     /// Resumes an account.
@@ -56,7 +73,7 @@ impl Operator {
     /// # Errors
     /// [`OperatorError`].
     pub async fn resume_account(&self, id: AccountId) -> Result<Committed, OperatorError> {
-        self.set_account(id, None).await
+        self.set_account(id, None, true).await
     }
 
     /// Suspends a workspace: nobody enters it, and its keys are refused.
@@ -169,7 +186,12 @@ impl Operator {
         Ok(())
     }
 
-    async fn set_account(&self, id: AccountId, reason: Option<&str>) -> Result<Committed, OperatorError> {
+    async fn set_account(
+        &self,
+        id: AccountId,
+        reason: Option<&str>,
+        even_last: bool,
+    ) -> Result<Committed, OperatorError> {
         let inner = self.inner();
         inner
             .within(async |mut tx| {
@@ -194,8 +216,16 @@ impl Operator {
                     tx.delete_totp_enrolment(&account).await?;
                 }
                 inner.owe_mail(&mut *tx, now, &account.email, message).await?;
-                self.audit(&mut *tx, None, action, Target::Account(id), reason).await?;
-                Ok::<_, OperatorError>(())
+                let orphaned =
+                    if reason.is_some() { inner.orphaned(&mut *tx, id).await? } else { Vec::new() };
+                if !orphaned.is_empty() && !even_last {
+                    return Err(OperatorError::LastAdministrator { workspaces: orphaned });
+                }
+                let mut entry = self.entry(None, action, Target::Account(id))?;
+                if let Some(reason) = reason {
+                    entry.after = Some(json!({ "reason": reason, "without_administrator": orphaned }));
+                }
+                Ok(inner.append(&mut *tx, &entry).await?)
             })
             .await?;
         inner.mail_waits.notify_one();
@@ -326,7 +356,30 @@ impl Operator {
     }
 }
 
+impl Inner {
+    /// The workspaces with other members in which nobody but a suspended account is an administrator. They are locked, so
+    /// that nobody else ceases to be one meanwhile.
+    async fn orphaned(
+        &self,
+        tx: &mut dyn Transaction,
+        account: AccountId,
+    ) -> Result<Vec<WorkspaceId>, Fault> {
+        let administered = tx.workspaces_of(account).await?;
+        let administered = administered.into_iter().filter(|(_, membership)| membership.role == Role::Admin);
+        let mut ids: Vec<WorkspaceId> = administered.map(|(workspace, _)| workspace.id).collect();
+        ids.sort_unstable();
+        let mut orphaned = Vec::new();
+        for id in ids {
+            tx.lock_workspace(id).await?;
+            let others = tx.memberships(id).await?.iter().any(|member| member.account != account);
+            if others && !self.keeps_administrator(tx, id, account).await? {
+                orphaned.push(id);
+            }
+        }
+        Ok(orphaned)
+    }
+}
+
 fn checked(reason: &str) -> Result<&str, OperatorError> {
-    let ok = !reason.trim().is_empty() && reason.len() <= MOST_REASON && !reason.contains(char::is_control);
-    if ok { Ok(reason) } else { Err(OperatorError::BadReason) }
+    if is_reason(reason) { Ok(reason) } else { Err(OperatorError::BadReason) }
 }

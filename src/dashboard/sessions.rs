@@ -277,6 +277,6 @@ impl Inner {
     }
 }
 
-fn is_over(session: &record::Session, now: Timestamp) -> bool {
+pub(super) fn is_over(session: &record::Session, now: Timestamp) -> bool {
     now >= session.idle_until || now >= session.ends_at
 }

@@ -19,7 +19,7 @@ use crate::error::Coded;
 use crate::ports::{EntropyExt, EventKind, Message, Outcome};
 use crate::secret::{TokenDigest, VerifyEmailToken};
 use crate::source::Source;
-use crate::store::Transaction;
+use crate::store::{Locked, Transaction};
 use crate::store::record::{
     Account, AccountStatus, Action, Actor, AssertedBy, Assurance, Factor, Membership, Password, Project,
     SignUp, Target, Workspace,
@@ -211,9 +211,15 @@ impl Dashboard {
                 if pending.expires_at <= now || !tx.delete_sign_up(pending.id).await? {
                     return Err(SignUpError::InvalidLink);
                 }
-                let account = inner.open_account(&mut *tx, &pending, source).await?;
+                let password = Password {
+                    hash: pending.password.clone(),
+                    set_at: pending.created_at,
+                    compromised: false,
+                };
+                let opened = inner.open_account(&mut *tx, &pending.email, password, source).await?;
+                let mut account = opened.ok_or(SignUpError::InvalidLink)?;
                 charges.refund(&mut *tx, now).await?;
-                Ok(account)
+                Ok(inner.first_session(&mut *tx, &mut account, source).await?)
             })
             .await
     }
@@ -261,34 +267,32 @@ impl Inner {
         self.owe_mail(tx, now, &sign_up.email, Message::VerifyEmail { link, expires_at }).await.map(drop)
     }
 
-    /// The account of a verified sign-up, with its workspace and project, signed in.
-    async fn open_account(
+    /// Opens an account for a verified address, with its personal workspace and a first project, and holds its lock;
+    /// `None` when the address has an account.
+    pub(super) async fn open_account(
         &self,
         tx: &mut dyn Transaction,
-        sign_up: &SignUp,
+        email: &EmailAddress,
+        password: Password,
         source: &Source,
-    ) -> Result<SignedIn, SignUpError> {
+    ) -> Result<Option<Locked<Account>>, Fault> {
         let now = self.now();
         let account = Account {
             id: self.entropy.id(now)?,
-            email: sign_up.email.clone(),
+            email: email.clone(),
             email_verified_at: now,
-            password: Some(Password {
-                hash: sign_up.password.clone(),
-                set_at: sign_up.created_at,
-                compromised: false,
-            }),
+            password: Some(password),
             status: AccountStatus::Active,
             created_at: now,
             signed_in_at: None,
         };
         if !tx.insert_account(&account).await? {
-            return Err(SignUpError::InvalidLink);
+            return Ok(None);
         }
         self.void_sign_ups(tx, &account.email).await?;
         // What strangers failed at before there was an account does not count against its owner.
         tx.delete_counter(CounterKey::of("password", account.email.canonical().as_bytes())).await?;
-        let mut account = tx.lock_account(account.id).await?.ok_or(Fault::Internal("account"))?;
+        let account = tx.lock_account(account.id).await?.ok_or(Fault::Internal("account"))?;
         let actor = Actor::Account(account.id);
         self.append(
             tx,
@@ -320,7 +324,17 @@ impl Inner {
         self.append(tx, &in_workspace(with_after(made, json!({ "name": project.name })), workspace.id))
             .await?;
 
-        let assurance = Assurance::none().with(Factor::Password, AssertedBy::Local, now);
-        Ok(self.start_session(tx, &mut account, assurance, source).await?)
+        Ok(Some(account))
+    }
+
+    /// The first session of an account whose password was just chosen.
+    pub(super) async fn first_session(
+        &self,
+        tx: &mut dyn Transaction,
+        account: &mut Locked<Account>,
+        source: &Source,
+    ) -> Result<SignedIn, Fault> {
+        let assurance = Assurance::none().with(Factor::Password, AssertedBy::Local, self.now());
+        self.start_session(tx, account, assurance, source).await
     }
 }

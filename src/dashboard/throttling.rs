@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::config::Throttles;
 use super::inner::Inner;
 use crate::email::EmailAddress;
-use crate::id::{AccountId, FactorId, Id};
+use crate::id::{AccountId, FactorId, Id, WorkspaceId};
 use crate::ports::{EventKind, Outcome};
 use crate::source::{Network, Source};
 use crate::store::{Locked, StoreError, StoreFailure, Transaction};
@@ -67,6 +67,26 @@ impl Charges {
     /// A mail to an address, caused by whoever asks.
     pub(super) fn mail(throttles: &Throttles, email: &EmailAddress, source: &Source) -> Self {
         Self::mail_of("mail-to", throttles, email, source)
+    }
+
+    /// An invitation to an address, mailed for a workspace by whoever asks. Its budgets are its own, so that inviting an
+    /// address uses up nothing of what its owner may need.
+    pub(super) fn invitation(
+        throttles: &Throttles,
+        email: &EmailAddress,
+        workspace: WorkspaceId,
+        source: &Source,
+    ) -> Self {
+        let mut charges = Self::mail_of("invitation-to", throttles, email, source);
+        let key = CounterKey::of("invitations-of", workspace.uuid().as_bytes());
+        charges.budgets.push((key, throttles.invitations));
+        charges
+    }
+
+    /// A new workspace of an account.
+    pub(super) fn new_workspaces(throttles: &Throttles, account: AccountId) -> Self {
+        let key = CounterKey::of("new-workspaces", account.uuid().as_bytes());
+        Self { budgets: vec![(key, throttles.new_workspaces)], backoff: None }
     }
 
     /// A reset link to an address. It has a budget of its own: nobody uses up an owner's reset links by signing up

@@ -1,5 +1,6 @@
 //! Entering a workspace: where its rules are met, for every way of signing in.
 
+use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::json;
 
@@ -8,10 +9,14 @@ use super::error::WorkspaceError;
 use super::inner::{Inner, in_workspace, with_after};
 use super::sessions::Session;
 use crate::access::{Decision, Permission, ProjectRole, Question, Rights, Role, RoleBook, Standing};
+use crate::error::Coded;
 use crate::id::{AccountId, EntryId, ProjectId, WorkspaceId};
+use crate::name::Label;
 use crate::ports::{EntropyExt, EventKind, Outcome};
-use crate::store::record::{Action, Actor, Entry, Project, Target};
-use crate::store::{Snapshot, Transaction};
+use crate::store::record::{
+    self, Action, Actor, Entitlements, Entry, Membership, Project, Target, Workspace,
+};
+use crate::store::{Snapshot, StoreError, Transaction};
 
 /// A session with an entry to one workspace: what team operations hang on. It proves *who*, never *may*: every
 /// operation reads the rights it relies on again, in its own transaction.
@@ -20,6 +25,13 @@ pub struct Member {
     pub(super) session: Session,
     pub(super) workspace: WorkspaceId,
     pub(super) entry: EntryId,
+}
+
+/// What a member is admitted on.
+pub(super) struct Admitted {
+    pub(super) session: record::Session,
+    pub(super) membership: Membership,
+    pub(super) workspace: Workspace,
 }
 
 /// A workspace of the account.
@@ -36,6 +48,12 @@ pub struct WorkspaceView {
     pub role: Role,
     /// Whether the operator has suspended it.
     pub suspended: bool,
+    /// Since when it is archived.
+    pub archived_at: Option<Timestamp>,
+    /// Whether it requires a second factor of its members.
+    pub require_second_factor: bool,
+    /// What its plan includes.
+    pub entitlements: Entitlements,
 }
 
 /// A project that the member has some access to.
@@ -50,6 +68,12 @@ pub struct ProjectView {
     pub role: Option<ProjectRole>,
     /// Whether the operator has suspended it.
     pub suspended: bool,
+    /// Since when it is archived.
+    pub archived_at: Option<Timestamp>,
+    /// Which environment it is.
+    pub label: Option<Label>,
+    /// Whether it requires a second factor of whoever issues, rotates or sees its keys.
+    pub require_second_factor: bool,
 }
 
 impl Member {
@@ -96,22 +120,27 @@ impl Dashboard {
                 name: workspace.name,
                 role: membership.role,
                 suspended: workspace.suspended.is_some(),
+                archived_at: workspace.archived_at,
+                require_second_factor: workspace.require_second_factor,
+                entitlements: workspace.entitlements,
             })
             .collect())
     }
 
-    /// Enters a workspace, or comes back to an entry that the session has already.
+    /// Enters a workspace, or comes back to an entry that the session has already. This is where the rules of the
+    /// workspace are met, for every way of signing in.
     ///
     /// # Errors
     /// [`WorkspaceError::NotFound`] for a workspace that does not exist or that the account is no member of,
-    /// [`WorkspaceError::Suspended`], [`WorkspaceError::NotSignedIn`].
+    /// [`WorkspaceError::Suspended`], [`WorkspaceError::SecondFactorNeeded`], [`WorkspaceError::EntryEnded`] until proofs
+    /// were shown after an administrator had ended the entry, [`WorkspaceError::NotSignedIn`].
     pub async fn enter(&self, session: &Session, workspace: WorkspaceId) -> Result<Member, WorkspaceError> {
         let inner = &self.inner;
         let member = |entry| Member { session: session.clone(), workspace, entry };
         // Coming back is the common case, and writes nothing.
         let mut snapshot = inner.read().await?;
         inner.live(&mut *snapshot, session).await?;
-        if let Some(entry) = snapshot.entry_of(session.id, workspace).await? {
+        if let Some(entry) = snapshot.entry_of(session.id, workspace).await?.filter(|e| e.ended_at.is_none()) {
             let member = member(entry.id);
             inner.standing(&mut *snapshot, &member, None).await?;
             return Ok(member);
@@ -120,32 +149,45 @@ impl Dashboard {
         inner
             .within(async |mut tx| {
                 let now = inner.now();
-                inner.live(&mut *tx, session).await?;
+                let found = inner.live(&mut *tx, session).await?;
                 let locked = tx.lock_workspace(workspace).await?.ok_or(WorkspaceError::NotFound)?;
                 tx.membership(workspace, session.account).await?.ok_or(WorkspaceError::NotFound)?;
                 if locked.suspended.is_some() {
                     return Err(WorkspaceError::Suspended);
                 }
-                let id = inner.entropy.id(now)?;
-                let entry = Entry {
-                    id,
-                    session: session.id,
-                    account: session.account,
-                    workspace,
-                    at: now,
-                    ended_at: None,
-                };
-                if !tx.insert_entry(&locked, &entry).await? {
-                    let present =
-                        tx.entry_of(session.id, workspace).await?.ok_or(WorkspaceError::NotFound)?;
-                    return Ok(member(present.id));
+                if locked.require_second_factor {
+                    inner.second_factor_shown(&mut *tx, &found).await?;
                 }
+                let id = match tx.entry_of(session.id, workspace).await? {
+                    Some(present) => {
+                        let Some(ended) = present.ended_at else { return Ok(member(present.id)) };
+                        // Whoever merely holds the token has shown nothing since.
+                        if !found.assurance.factors().iter().any(|used| used.at > ended) {
+                            return Err(WorkspaceError::EntryEnded);
+                        }
+                        tx.update_entry(&locked, &Entry { ended_at: None, ..present.clone() }).await?;
+                        present.id
+                    }
+                    None => {
+                        let entry = Entry {
+                            id: inner.entropy.id(now)?,
+                            session: session.id,
+                            account: session.account,
+                            workspace,
+                            at: now,
+                            ended_at: None,
+                        };
+                        if !tx.insert_entry(&locked, &entry).await? {
+                            return Err(StoreError::Conflict.into());
+                        }
+                        entry.id
+                    }
+                };
                 let actor = Actor::Account(session.account);
                 let target = Target::Workspace(workspace);
                 let made = inner.audit(now, actor, Action::WorkspaceEntered, target, &session.source)?;
-                inner
-                    .append(&mut *tx, &in_workspace(with_after(made, json!({ "entry": id })), workspace))
-                    .await?;
+                let made = in_workspace(with_after(made, json!({ "entry": id })), workspace);
+                inner.append(&mut *tx, &made).await?;
                 Ok(member(id))
             })
             .await
@@ -170,6 +212,9 @@ impl Dashboard {
                     name: project.name,
                     role: standing.project_role,
                     suspended: project.suspended.is_some(),
+                    archived_at: project.archived_at,
+                    label: project.label,
+                    require_second_factor: project.require_second_factor,
                 });
             }
         }
@@ -198,6 +243,46 @@ impl Dashboard {
 }
 
 impl Inner {
+    /// The member's session, membership and workspace at this moment, if every rule of entering still holds.
+    pub(super) async fn admitted(
+        &self,
+        snapshot: &mut dyn Snapshot,
+        member: &Member,
+    ) -> Result<Admitted, WorkspaceError> {
+        let session = self.live(snapshot, &member.session).await?;
+        let entry = snapshot.entry(member.entry).await?;
+        let entry = entry.filter(|e| e.session == member.session.id && e.workspace == member.workspace);
+        let membership = snapshot.membership(member.workspace, member.account()).await?;
+        let (Some(entry), Some(membership)) = (entry, membership) else {
+            return Err(WorkspaceError::NotFound);
+        };
+        let workspace = snapshot.workspace(member.workspace).await?.ok_or(WorkspaceError::NotFound)?;
+        if entry.ended_at.is_some() {
+            return Err(WorkspaceError::EntryEnded);
+        }
+        if workspace.suspended.is_some() {
+            return Err(WorkspaceError::Suspended);
+        }
+        if workspace.require_second_factor {
+            self.second_factor_shown(snapshot, &session).await?;
+        }
+        Ok(Admitted { session, membership, workspace })
+    }
+
+    /// Whether a session has shown the second factor that its account has now.
+    pub(super) async fn second_factor_shown(
+        &self,
+        snapshot: &mut dyn Snapshot,
+        session: &record::Session,
+    ) -> Result<(), WorkspaceError> {
+        let factor = snapshot.totp(session.account).await?;
+        let enrolled = factor.is_some();
+        let shown = session.assurance.second_factor_at();
+        // One that was shown before the present factor was set up is of a factor that is gone.
+        let counts = factor.zip(shown).is_some_and(|(factor, at)| at >= factor.confirmed_at);
+        if counts { Ok(()) } else { Err(WorkspaceError::SecondFactorNeeded { enrolled }) }
+    }
+
     /// What the member is at this moment, the entry and the session included.
     pub(super) async fn standing(
         &self,
@@ -205,16 +290,7 @@ impl Inner {
         member: &Member,
         project: Option<ProjectId>,
     ) -> Result<(Standing, RoleBook), WorkspaceError> {
-        self.live(snapshot, &member.session).await?;
-        let entry = snapshot.entry(member.entry).await?;
-        let entered =
-            entry.is_some_and(|e| e.session == member.session.id && e.workspace == member.workspace);
-        let membership = snapshot.membership(member.workspace, member.account()).await?;
-        let membership = membership.filter(|_| entered).ok_or(WorkspaceError::NotFound)?;
-        let workspace = snapshot.workspace(member.workspace).await?.ok_or(WorkspaceError::NotFound)?;
-        if workspace.suspended.is_some() {
-            return Err(WorkspaceError::Suspended);
-        }
+        let membership = self.admitted(snapshot, member).await?.membership;
         let project_role = match project {
             None => None,
             Some(project) => {
@@ -252,14 +328,30 @@ impl Inner {
         project: ProjectId,
     ) -> Result<Rights, WorkspaceError> {
         let (standing, book) = self.standing(snapshot, member, Some(project)).await?;
-        let decision = self.catalogue.decide(&Question::from(permission), Some(&standing), &book);
-        decision.into_result().map_err(|denial| {
-            let event = self.event(EventKind::AccessDenied, Outcome::Refused, &member.session.source);
-            let event = event.code(crate::error::Coded::code(&denial)).account(member.account());
-            self.tell(event.workspace(member.workspace).project(project));
-            if denial.hides_existence() { WorkspaceError::NotFound } else { WorkspaceError::Denied(denial) }
-        })?;
+        self.decided(member, permission, Some(project), &standing, &book)?;
         Ok(self.catalogue.rights(&standing, &book))
+    }
+
+    /// One decision; a refusal is told to the operator, and is "not found" where it would tell too much.
+    pub(super) fn decided(
+        &self,
+        member: &Member,
+        permission: Permission,
+        project: Option<ProjectId>,
+        standing: &Standing,
+        book: &RoleBook,
+    ) -> Result<(), WorkspaceError> {
+        let decision = self.catalogue.decide(&Question::from(permission), Some(standing), book);
+        decision.into_result().map(drop).map_err(|denial| {
+            let event = self.event(EventKind::AccessDenied, Outcome::Refused, &member.session.source);
+            let event = event.code(Coded::code(&denial)).account(member.account());
+            let event = event.workspace(member.workspace);
+            self.tell(match project {
+                Some(project) => event.project(project),
+                None => event,
+            });
+            if denial.hides_existence() { WorkspaceError::NotFound } else { WorkspaceError::Denied(denial) }
+        })
     }
 
     /// Appends an entry to the workspace's audit log, with the member as actor.

@@ -75,6 +75,14 @@ pub enum EventKind {
     KeyRefused,
     /// A key was issued, rotated, suspended, resumed or revoked.
     KeyChanged,
+    /// Members, roles, projects or policies of a workspace were changed.
+    TeamChanged,
+    /// An invitation was accepted, or a try to was refused.
+    InvitationAccepted,
+    /// An account was deleted by its holder.
+    AccountDeleted,
+    /// An operator-assisted recovery was opened, confirmed, cancelled or finished.
+    RecoveryChanged,
     /// An operator acted.
     OperatorActed,
     /// A mail could not be handed over.
@@ -111,6 +119,10 @@ impl EventKind {
         Self::AccessDenied,
         Self::KeyRefused,
         Self::KeyChanged,
+        Self::TeamChanged,
+        Self::InvitationAccepted,
+        Self::AccountDeleted,
+        Self::RecoveryChanged,
         Self::OperatorActed,
         Self::MailFailed,
         Self::BreachCheckFailed,

@@ -98,6 +98,81 @@ pub enum Message {
     AccountResumed,
     /// Failed tries were cleared by the service's operator.
     AccountUnlocked,
+    /// An invitation to a workspace: follow the link to accept it.
+    Invited {
+        /// The workspace's name, as its people wrote it.
+        workspace: String,
+        /// Where to go on.
+        link: String,
+        /// Until when.
+        expires_at: Timestamp,
+    },
+    /// A membership has ended.
+    MembershipEnded {
+        /// The workspace's name.
+        workspace: String,
+    },
+    /// A workspace was deleted.
+    WorkspaceDeleted {
+        /// The workspace's name.
+        workspace: String,
+    },
+    /// A workspace requires a second factor from now on, and the account has none.
+    SecondFactorRequired {
+        /// The workspace's name.
+        workspace: String,
+    },
+    /// Service keys came into the account's care.
+    KeysHandedOver {
+        /// The workspace's name.
+        workspace: String,
+        /// What the keys are called.
+        keys: Vec<String>,
+    },
+    /// A secret of a service key in the account's care ends, since somebody who knows it left.
+    SecretEnds {
+        /// The workspace's name.
+        workspace: String,
+        /// What the key is called.
+        key: String,
+        /// When.
+        ends_at: Timestamp,
+    },
+    /// The account was deleted by its holder.
+    AccountDeleted,
+    /// The service's operator has opened a recovery of the account, which waits and can be cancelled.
+    RecoveryOpened {
+        /// What it will replace.
+        what: RecoveryOf,
+        /// When it may be finished.
+        due_at: Timestamp,
+        /// Where to cancel it.
+        link: String,
+    },
+    /// The address of a recovery is proven by following the link. Goes to the new address.
+    ConfirmRecoveryEmail {
+        /// Where to go on.
+        link: String,
+        /// Until when.
+        expires_at: Timestamp,
+    },
+    /// A recovery was cancelled.
+    RecoveryCancelled,
+    /// A recovery was finished.
+    RecoveryFinished {
+        /// What it has replaced.
+        what: RecoveryOf,
+    },
+}
+
+/// What a recovery replaces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RecoveryOf {
+    /// The second factor.
+    SecondFactor,
+    /// The address.
+    Email,
 }
 
 impl Message {
@@ -122,6 +197,17 @@ impl Message {
             Self::AccountSuspended => "account_suspended",
             Self::AccountResumed => "account_resumed",
             Self::AccountUnlocked => "account_unlocked",
+            Self::Invited { .. } => "invited",
+            Self::MembershipEnded { .. } => "membership_ended",
+            Self::WorkspaceDeleted { .. } => "workspace_deleted",
+            Self::SecondFactorRequired { .. } => "second_factor_required",
+            Self::KeysHandedOver { .. } => "keys_handed_over",
+            Self::SecretEnds { .. } => "secret_ends",
+            Self::AccountDeleted => "account_deleted",
+            Self::RecoveryOpened { .. } => "recovery_opened",
+            Self::ConfirmRecoveryEmail { .. } => "confirm_recovery_email",
+            Self::RecoveryCancelled => "recovery_cancelled",
+            Self::RecoveryFinished { .. } => "recovery_finished",
         }
     }
 
@@ -146,6 +232,17 @@ impl Message {
             Self::AccountSuspended => "Your account was suspended",
             Self::AccountResumed => "Your account works again",
             Self::AccountUnlocked => "Your account was unlocked",
+            Self::Invited { .. } => "You are invited to a workspace",
+            Self::MembershipEnded { .. } => "You are no longer a member of a workspace",
+            Self::WorkspaceDeleted { .. } => "A workspace was deleted",
+            Self::SecondFactorRequired { .. } => "A workspace asks for a second factor",
+            Self::KeysHandedOver { .. } => "Service keys are now in your care",
+            Self::SecretEnds { .. } => "Rotate a service key soon",
+            Self::AccountDeleted => "Your account was deleted",
+            Self::RecoveryOpened { .. } => "A recovery of your account was opened",
+            Self::ConfirmRecoveryEmail { .. } => "Confirm this address for your account's recovery",
+            Self::RecoveryCancelled => "The recovery of your account was cancelled",
+            Self::RecoveryFinished { .. } => "Your account was recovered",
         }
     }
 
@@ -179,6 +276,23 @@ impl Message {
             Self::AccountSuspended => "Your account was suspended by the operator of the service. Ask its support for the reason.".to_owned(),
             Self::AccountResumed => "Your account works again.".to_owned(),
             Self::AccountUnlocked => format!("The operator of the service has cleared the failed tries of your account: passwords and codes are looked at again. {NOT_YOU}"),
+            Self::Invited { workspace, link, expires_at } => format!(
+                "You are invited to the workspace \"{workspace}\" (a name that its people chose). Follow this link to accept:\n\n{link}\n\nIt works once, for this address alone, until {expires_at}. If you do not know them, do nothing."
+            ),
+            Self::MembershipEnded { workspace } => format!("You are no longer a member of the workspace \"{workspace}\". Your own keys there no longer work; your account and your other workspaces are not touched."),
+            Self::WorkspaceDeleted { workspace } => format!("The workspace \"{workspace}\" was deleted by one of its administrators, with its projects and keys."),
+            Self::SecondFactorRequired { workspace } => format!("The workspace \"{workspace}\" asks every member for a second factor from now on. Set one up to come back in; your keys there go on working."),
+            Self::KeysHandedOver { workspace, keys } => format!("These service keys of the workspace \"{workspace}\" are now in your care:\n\n{}", keys.join("\n")),
+            Self::SecretEnds { workspace, key, ends_at } => format!("Somebody who knows a secret of the service key \"{key}\" has left the workspace \"{workspace}\". That secret ends at {ends_at}: rotate the key before then."),
+            Self::AccountDeleted => "Your account was deleted, as you asked. What was known of you is erased.".to_owned(),
+            Self::RecoveryOpened { what, due_at, link } => format!(
+                "The operator of the service was asked to replace the {} of your account. It will be done at {due_at} or later, unless somebody follows this link and cancels it:\n\n{link}\n\nIf you did not ask for it, cancel it now.", what.noun()
+            ),
+            Self::ConfirmRecoveryEmail { link, expires_at } => format!(
+                "The operator of the service was asked to make this the address of an account. Follow this link to confirm that it is yours:\n\n{link}\n\nIt works once, until {expires_at}. If you did not ask for it, do nothing."
+            ),
+            Self::RecoveryCancelled => "The recovery of your account was cancelled; nothing has changed.".to_owned(),
+            Self::RecoveryFinished { what } => format!("The {} of your account was replaced by the operator of the service, and all sessions have ended. {NOT_YOU}", what.noun()),
         }
     }
 
@@ -188,8 +302,20 @@ impl Message {
         match self {
             Self::VerifyEmail { link, .. }
             | Self::ResetPassword { link, .. }
-            | Self::ConfirmNewEmail { link, .. } => Some(link),
+            | Self::ConfirmNewEmail { link, .. }
+            | Self::Invited { link, .. }
+            | Self::RecoveryOpened { link, .. }
+            | Self::ConfirmRecoveryEmail { link, .. } => Some(link),
             _ => None,
+        }
+    }
+}
+
+impl RecoveryOf {
+    fn noun(self) -> &'static str {
+        match self {
+            Self::SecondFactor => "second factor",
+            Self::Email => "e-mail address",
         }
     }
 }

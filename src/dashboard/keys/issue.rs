@@ -1,11 +1,12 @@
 //! Making a key, and giving it another secret.
 
+use jiff::SignedDuration;
 use serde_json::json;
 
 use super::{Expiry, IssuedKey, MAX_OVERLAP, NewKey, NewKeyKind, Rotation, owner, signed};
 use crate::access::{Permission, Scope};
 use crate::dashboard::Dashboard;
-use crate::dashboard::error::{Fault, KeyError};
+use crate::dashboard::error::{Fault, KeyError, WorkspaceError};
 use crate::dashboard::inner::Inner;
 use crate::dashboard::workspaces::Member;
 use crate::id::{KeyId, OperationId};
@@ -32,7 +33,7 @@ impl Dashboard {
             .within(async |mut tx| {
                 let now = inner.now();
                 let workspace = inner.locked(&mut *tx, member).await?;
-                inner.project_of(&mut *tx, member, new.project).await?;
+                let project = inner.project_of(&mut *tx, member, new.project).await?;
                 let (permission, kind, ceiling) = match new.kind {
                     NewKeyKind::Personal => {
                         (Permission::KEYS_ISSUE, KeyKind::Personal(member.account()), None)
@@ -43,6 +44,10 @@ impl Dashboard {
                     }
                 };
                 let rights = inner.require(&mut *tx, member, permission, new.project).await?;
+                if workspace.archived_at.is_some() || project.archived_at.is_some() {
+                    return Err(WorkspaceError::Archived.into());
+                }
+                inner.project_second_factor(&mut *tx, member, &project).await?;
                 inner.check_scopes(&new.scopes, &rights, ceiling)?;
                 let key = Key {
                     id: inner.entropy.id(now)?,
@@ -112,25 +117,23 @@ impl Dashboard {
                 let environment =
                     inner.format.environment(&key.environment).map_err(|_| KeyError::UnknownEnvironment)?;
                 inner.record_operation(&mut *tx, member, operation, key.id).await?;
-                for secret in tx.secrets_of(key.id).await? {
-                    match (overlap, secret.ends_at) {
-                        (Some(overlap), None) => {
-                            let ends_at = now.saturating_add(overlap).unwrap_or(now);
-                            tx.end_secret(&workspace, secret.id, ends_at).await?;
-                        }
-                        _ => {
-                            tx.delete_secret(&workspace, secret.id).await?;
-                        }
-                    }
+                let mut before = tx.secrets_of(key.id).await?;
+                let latest = before.pop();
+                for secret in before {
+                    tx.delete_secret(&workspace, secret.id).await?;
                 }
-                let text = inner.add_secret(&mut *tx, &workspace, member, &key, &environment).await?;
-                let after = json!({
-                    "secret": text.id().to_string(),
-                    "overlap_seconds": overlap.map(|overlap| overlap.as_secs()),
-                });
-                inner.audit_member(&mut *tx, member, Action::KeyRotated, Target::Key(key.id), after).await?;
-                let key = inner.view(&mut *tx, key).await?;
-                Ok(IssuedKey { key, text, committed: inner.committed() })
+                match (overlap, latest) {
+                    (Some(overlap), Some(latest)) => {
+                        let end = now.saturating_add(overlap).unwrap_or(now);
+                        let end = latest.ends_at.map_or(end, |ends| ends.min(end));
+                        tx.end_secret(&workspace, latest.id, end).await?;
+                    }
+                    (None, Some(latest)) => {
+                        tx.delete_secret(&workspace, latest.id).await?;
+                    }
+                    (_, None) => {}
+                }
+                inner.add_rotated(&mut *tx, member, &workspace, key, &environment, overlap).await
             })
             .await?;
         inner.key_changed(member, id, "rotated");
@@ -139,6 +142,39 @@ impl Dashboard {
 }
 
 impl Inner {
+    /// Gives a key whose present secret was ended another one, and shows it.
+    pub(in crate::dashboard) async fn replace_secret(
+        &self,
+        tx: &mut dyn Transaction,
+        member: &Member,
+        workspace: &Locked<Workspace>,
+        key: Key,
+    ) -> Result<IssuedKey, KeyError> {
+        self.may_rotate(tx, member, workspace, &key).await?;
+        let environment =
+            self.format.environment(&key.environment).map_err(|_| KeyError::UnknownEnvironment)?;
+        self.add_rotated(tx, member, workspace, key, &environment, None).await
+    }
+
+    async fn add_rotated(
+        &self,
+        tx: &mut dyn Transaction,
+        member: &Member,
+        workspace: &Locked<Workspace>,
+        key: Key,
+        environment: &Environment,
+        overlap: Option<SignedDuration>,
+    ) -> Result<IssuedKey, KeyError> {
+        let text = self.add_secret(tx, workspace, member, &key, environment).await?;
+        let after = json!({
+            "secret": text.id().to_string(),
+            "overlap_seconds": overlap.map(|overlap| overlap.as_secs()),
+        });
+        self.audit_member(tx, member, Action::KeyRotated, Target::Key(key.id), after).await?;
+        let key = self.view(tx, key).await?;
+        Ok(IssuedKey { key, text, committed: self.committed() })
+    }
+
     async fn may_rotate(
         &self,
         tx: &mut dyn Transaction,
@@ -146,6 +182,11 @@ impl Inner {
         workspace: &Workspace,
         key: &Key,
     ) -> Result<(), KeyError> {
+        let project = self.project_of(tx, member, key.project).await?;
+        if workspace.archived_at.is_some() || project.archived_at.is_some() {
+            return Err(WorkspaceError::Archived.into());
+        }
+        self.project_second_factor(tx, member, &project).await?;
         match owner(key) {
             Some(owner) if owner == member.account() => {
                 self.require(tx, member, Permission::KEYS_ISSUE, key.project).await?;
