@@ -50,20 +50,21 @@ use std::sync::Arc;
 pub use account::AccountView;
 pub use audit_log::{AuditExport, AuditPage, AuditView, SealedEntries};
 pub use builder::DashboardBuilder;
-pub use delete_account::{Fate, LeavingWorkspace};
 pub use config::{BadConfig, SessionLimits, Throttles};
+pub use delete_account::{Fate, LeavingWorkspace};
 pub use error::{
     AccountError, DeleteAccountError, Entitlement, Fault, InvitationError, KeyError, Lacks, OperatorError,
     ResetError, SessionError, SignInError, SignUpError, TeamError, WorkspaceError,
 };
 pub use housekeeping::{CatalogueMismatch, Swept};
 pub use keys::{
-    Committed, Expiry, IssuedKey, KeyPage, KeyQuestion, KeyView, MAX_OVERLAP, NewKey, NewKeyKind, Rotation, SecretView,
+    Committed, Expiry, IssuedKey, KeyPage, KeyQuestion, KeyView, MAX_OVERLAP, NewKey, NewKeyKind, Rotation,
+    SecretView,
 };
-pub use recovery::RecoveryView;
 pub use onboarding::{Onboarding, OnboardingStep};
 pub use operator::{BadOperatorName, Operator};
 pub use outbox::Delivered;
+pub use recovery::RecoveryView;
 pub use second_factor::{ConfirmedTotp, SecondFactorStatus, TotpSetup};
 pub use sessions::{Activity, Session};
 pub use sign_in::{PendingSignIn, SecondFactor, SignIn};

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::Caller;
 use crate::access::Scope;
-use crate::error::Coded;
+use crate::error::{Coded, Explained};
 use crate::key::MalformedKey;
 use crate::store::StoreError;
 
@@ -63,6 +63,10 @@ pub enum Reason {
     Revoked,
     /// This is suspended.
     Suspended(Suspended),
+    /// The key's project is archived.
+    ProjectArchived,
+    /// The key's workspace is archived.
+    WorkspaceArchived,
     /// The owner of the personal key is no member of the workspace any more.
     OwnerGone,
     /// The account of the personal key's owner is suspended.
@@ -284,6 +288,8 @@ impl Reason {
             Self::Suspended(Suspended::KeyByOperator) => "key_suspended_by_operator",
             Self::Suspended(Suspended::Project) => "project_suspended",
             Self::Suspended(Suspended::Workspace) => "workspace_suspended",
+            Self::ProjectArchived => "project_archived",
+            Self::WorkspaceArchived => "workspace_archived",
             Self::OwnerGone => "owner_gone",
             Self::OwnerSuspended => "owner_suspended",
             Self::Expired => "expired",
@@ -297,6 +303,44 @@ impl Reason {
             Self::RateLimitKey => "rate_limit_key",
             Self::RateLimitProject => "rate_limit_project",
             Self::Unavailable => "unavailable",
+        }
+    }
+}
+
+impl Reason {
+    /// What would allow it, for the operator alone; `None` where nothing but another key would.
+    #[must_use]
+    pub fn allowed_by(self) -> Option<&'static str> {
+        Some(match self {
+            Self::Suspended(Suspended::Key) => "resuming the key, by who suspended it or with keys.manage",
+            Self::Suspended(_) => "the operator resuming it",
+            Self::ProjectArchived => "restoring the project",
+            Self::WorkspaceArchived => "restoring the workspace",
+            Self::OwnerSuspended => "the operator resuming the owner's account",
+            Self::SecretEnded => "the key's present secret",
+            Self::WrongEnvironment => "the key under its own environment's label",
+            Self::AddressNotAllowed => "a request from within the key's allowlist",
+            Self::EndpointUnmapped => "mapping the endpoint to a scope",
+            Self::OtherProject => "a key of that project",
+            Self::ScopeNotHeld => "a key with that scope",
+            Self::ScopeBeyondRole => "a role of the owner that includes the scope",
+            Self::ScopeBeyondCeiling => "a ceiling of the workspace that includes the scope",
+            Self::RateLimitKey | Self::RateLimitProject => "waiting, or a higher limit",
+            Self::Unavailable => "the store being there",
+            _ => return None,
+        })
+    }
+}
+
+/// What the outsider may know of it: the scope that is missing, and that waiting helps.
+impl Explained for Denied {
+    fn allowed_by(&self) -> Vec<String> {
+        match self {
+            Self::Forbidden(Forbidden { needed: Some(scope), .. }) => {
+                vec![format!("a key that may use the scope {scope}")]
+            }
+            Self::Throttled(_) => vec!["waiting".to_owned()],
+            _ => Vec::new(),
         }
     }
 }

@@ -102,6 +102,10 @@ fn dead(grant: &Grant) -> Option<Reason> {
         Some(Reason::Suspended(Suspended::Project))
     } else if grant.workspace_suspended {
         Some(Reason::Suspended(Suspended::Workspace))
+    } else if grant.project_archived {
+        Some(Reason::ProjectArchived)
+    } else if grant.workspace_archived {
+        Some(Reason::WorkspaceArchived)
     } else if !personal {
         None
     } else {

@@ -249,7 +249,8 @@ from_hash_or_entropy!(
     super::error::SignUpError,
     super::error::SignInError,
     super::error::ResetError,
-    super::error::AccountError
+    super::error::AccountError,
+    super::error::InvitationError
 );
 
 /// Work on one account goes one after the other *before* it takes a connection, so that one attacked account

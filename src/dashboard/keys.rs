@@ -160,7 +160,11 @@ impl Inner {
     }
 
     /// The locked workspace of the member.
-    pub(super) async fn locked(&self, tx: &mut dyn Transaction, member: &Member) -> Result<Locked<Workspace>, KeyError> {
+    pub(super) async fn locked(
+        &self,
+        tx: &mut dyn Transaction,
+        member: &Member,
+    ) -> Result<Locked<Workspace>, KeyError> {
         let workspace = tx.lock_workspace(member.workspace).await?;
         Ok(workspace.ok_or(WorkspaceError::NotFound)?)
     }

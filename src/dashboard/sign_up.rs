@@ -19,11 +19,11 @@ use crate::error::Coded;
 use crate::ports::{EntropyExt, EventKind, Message, Outcome};
 use crate::secret::{TokenDigest, VerifyEmailToken};
 use crate::source::Source;
-use crate::store::{Locked, Transaction};
 use crate::store::record::{
     Account, AccountStatus, Action, Actor, AssertedBy, Assurance, Factor, Membership, Password, Project,
     SignUp, Target, Workspace,
 };
+use crate::store::{Locked, Transaction};
 use crate::throttle::CounterKey;
 
 /// Wrong passwords that a verification link takes before it dies.

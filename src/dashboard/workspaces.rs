@@ -13,9 +13,7 @@ use crate::error::Coded;
 use crate::id::{AccountId, EntryId, ProjectId, WorkspaceId};
 use crate::name::Label;
 use crate::ports::{EntropyExt, EventKind, Outcome};
-use crate::store::record::{
-    self, Action, Actor, Entitlements, Entry, Membership, Project, Target, Workspace,
-};
+use crate::store::record::{self, Action, Actor, Entitlements, Entry, Membership, Project, Target};
 use crate::store::{Snapshot, StoreError, Transaction};
 
 /// A session with an entry to one workspace: what team operations hang on. It proves *who*, never *may*: every
@@ -31,7 +29,6 @@ pub struct Member {
 pub(super) struct Admitted {
     pub(super) session: record::Session,
     pub(super) membership: Membership,
-    pub(super) workspace: Workspace,
 }
 
 /// A workspace of the account.
@@ -140,7 +137,8 @@ impl Dashboard {
         // Coming back is the common case, and writes nothing.
         let mut snapshot = inner.read().await?;
         inner.live(&mut *snapshot, session).await?;
-        if let Some(entry) = snapshot.entry_of(session.id, workspace).await?.filter(|e| e.ended_at.is_none()) {
+        if let Some(entry) = snapshot.entry_of(session.id, workspace).await?.filter(|e| e.ended_at.is_none())
+        {
             let member = member(entry.id);
             inner.standing(&mut *snapshot, &member, None).await?;
             return Ok(member);
@@ -266,7 +264,7 @@ impl Inner {
         if workspace.require_second_factor {
             self.second_factor_shown(snapshot, &session).await?;
         }
-        Ok(Admitted { session, membership, workspace })
+        Ok(Admitted { session, membership })
     }
 
     /// Whether a session has shown the second factor that its account has now.

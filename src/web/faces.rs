@@ -148,7 +148,14 @@ impl From<WorkspaceError> for Problem {
         match &error {
             WorkspaceError::NotSignedIn => Self::not_signed_in(),
             WorkspaceError::NotFound => Self::not_found(),
-            WorkspaceError::Suspended => of(StatusCode::FORBIDDEN, &error),
+            WorkspaceError::Suspended | WorkspaceError::EntryEnded => of(StatusCode::FORBIDDEN, &error),
+            WorkspaceError::Archived => of(StatusCode::CONFLICT, &error),
+            WorkspaceError::SecondFactorNeeded { enrolled } => {
+                of(StatusCode::FORBIDDEN, &error).with("enrolled", *enrolled)
+            }
+            WorkspaceError::StepUpRequired { second_factor } => {
+                of(StatusCode::FORBIDDEN, &error).with("second_factor", *second_factor)
+            }
             WorkspaceError::Denied(denial) => denied(denial),
             WorkspaceError::Fault(why) => fault(why),
         }

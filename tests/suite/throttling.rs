@@ -380,6 +380,8 @@ fn the_guide_lists_each_knob_with_its_default() {
         mail_from_source,
         mail_from_site,
         new_codes,
+        invitations,
+        new_workspaces,
     } = standard;
     let knobs = [
         ("password", backoff(password)),
@@ -392,6 +394,8 @@ fn the_guide_lists_each_knob_with_its_default() {
         ("mail_from_source", budget(mail_from_source)),
         ("mail_from_site", budget(mail_from_site)),
         ("new_codes", budget(new_codes)),
+        ("invitations", budget(invitations)),
+        ("new_workspaces", budget(new_workspaces)),
     ];
     let rows: Vec<Vec<&str>> = guide
         .lines()

@@ -118,9 +118,7 @@ impl Dashboard {
                 inner.owe_mail(&mut *tx, inner.now(), &email, message).await?;
                 let (before, after) = (json!({ "custodian": custodian }), json!({ "custodian": account }));
                 let (action, target) = (Action::CustodianChanged, Target::Key(id));
-                Ok::<_, TeamError>(
-                    acting.audit(&mut *tx, action, target, Some(before), Some(after)).await?,
-                )
+                Ok::<_, TeamError>(acting.audit(&mut *tx, action, target, Some(before), Some(after)).await?)
             })
             .await?;
         inner.mail_waits.notify_one();

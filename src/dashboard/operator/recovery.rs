@@ -81,10 +81,7 @@ impl Operator {
                 }));
                 if let RecoveryKind::Email(next) = kind {
                     let whose = Some(Subject::account(id));
-                    entry = with_personal(
-                        entry,
-                        [inner.personal("after.email", next.as_written(), whose)?],
-                    );
+                    entry = with_personal(entry, [inner.personal("after.email", next.as_written(), whose)?]);
                 }
                 inner.append(&mut *tx, &entry).await?;
                 Ok(case)

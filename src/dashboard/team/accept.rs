@@ -69,7 +69,8 @@ impl Dashboard {
             .within(async |mut tx| {
                 let now = inner.now();
                 let found = tx.invitation_by_token(&token.digest()).await?;
-                let found = found.filter(|found| found.expires_at > now).ok_or(InvitationError::InvalidLink)?;
+                let found =
+                    found.filter(|found| found.expires_at > now).ok_or(InvitationError::InvalidLink)?;
                 let workspace = tx.workspace(found.workspace).await?.ok_or(InvitationError::InvalidLink)?;
                 let known = tx.account_by_email(&found.email).await?.is_some();
                 charges.refund(&mut *tx, now).await?;
@@ -212,11 +213,7 @@ impl Inner {
     }
 
     /// Whether whoever invited is still a member who may invite and has all that the invitation promises.
-    async fn still_granted(
-        &self,
-        tx: &mut dyn Transaction,
-        invitation: &Invitation,
-    ) -> Result<bool, Fault> {
+    async fn still_granted(&self, tx: &mut dyn Transaction, invitation: &Invitation) -> Result<bool, Fault> {
         let inviter = tx.membership(invitation.workspace, invitation.invited_by).await?;
         let active = tx.account(invitation.invited_by).await?.is_some_and(|account| account.is_active());
         let Some(inviter) = inviter.filter(|_| active) else { return Ok(false) };

@@ -11,7 +11,8 @@ use crate::dashboard::workspaces::Member;
 use crate::id::{AccountId, ProjectId, WorkspaceId};
 use crate::ports::{EventKind, Outcome};
 use crate::store::record::{
-    Action, Actor, AuditEntry, Membership, Person, PersonalValue, ProjectMembership, Session, Target, Workspace,
+    Action, Actor, AuditEntry, Membership, Person, PersonalValue, ProjectMembership, Session, Target,
+    Workspace,
 };
 use crate::store::{Locked, Snapshot, Transaction};
 
@@ -20,7 +21,6 @@ pub(in crate::dashboard) struct Acting<'a> {
     inner: &'a Inner,
     pub(in crate::dashboard) member: &'a Member,
     pub(in crate::dashboard) session: Session,
-    pub(in crate::dashboard) workspace: Workspace,
     pub(in crate::dashboard) reach: Reach,
     pub(in crate::dashboard) book: RoleBook,
     /// What all projects say of all members.
@@ -42,7 +42,6 @@ impl Inner {
             member,
             reach: reach(&admitted.membership, &said),
             session: admitted.session,
-            workspace: admitted.workspace,
             book,
             said,
         })
@@ -199,11 +198,6 @@ impl Acting<'_> {
         let entry = AuditEntry { before, after, ..in_workspace(entry, self.member.workspace()) };
         let entry = crate::dashboard::inner::with_personal(entry, personal);
         self.inner.append(tx, &entry).await
-    }
-
-    /// Tells the operator that something about the team changed.
-    pub(in crate::dashboard) fn told(&self, code: &'static str) {
-        self.inner.team_changed(self.member, code);
     }
 }
 

@@ -8,8 +8,8 @@ use crate::access::{
 use crate::dashboard::Dashboard;
 use crate::dashboard::error::{Fault, TeamError, WorkspaceError};
 use crate::dashboard::inner::Inner;
-use crate::dashboard::team::policy::KeySummary;
 use crate::dashboard::team::acting::reach;
+use crate::dashboard::team::policy::KeySummary;
 use crate::dashboard::workspaces::Member;
 use crate::email::EmailAddress;
 use crate::id::{AccountId, ProjectId, WorkspaceId};

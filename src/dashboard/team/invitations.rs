@@ -169,7 +169,7 @@ impl Dashboard {
                     ..found
                 };
                 if !tx.update_invitation(&locked, &invitation).await? {
-                    return Err(WorkspaceError::NotFound.into());
+                    return Err(TeamError::from(WorkspaceError::NotFound));
                 }
                 inner.mail_invitation(&mut *tx, &locked, &invitation, &token).await?;
                 let (action, target) = (Action::InvitationResent, Target::Invitation(id));

@@ -124,7 +124,7 @@ impl Dashboard {
                 acting.covers(&next)?;
                 let before = now.projects.get(&project);
                 if before == role.as_ref() {
-                    return Ok(());
+                    return Ok::<_, TeamError>(());
                 }
                 match role {
                     Some(role) => {

@@ -11,8 +11,8 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::acting::{Acting, reach};
-use super::preview::Holdings;
 use super::is_reason;
+use super::preview::Holdings;
 use crate::access::{Permission, Role};
 use crate::dashboard::Dashboard;
 use crate::dashboard::error::{Fault, TeamError, WorkspaceError};

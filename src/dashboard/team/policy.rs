@@ -117,7 +117,8 @@ impl Dashboard {
             })
             .await?;
         inner.mail_waits.notify_one();
-        inner.team_changed(member, if required { "second_factor_required" } else { "second_factor_optional" });
+        inner
+            .team_changed(member, if required { "second_factor_required" } else { "second_factor_optional" });
         Ok(())
     }
 
@@ -133,7 +134,8 @@ impl Dashboard {
     ) -> Result<Committed, TeamError> {
         let inner = &self.inner;
         let catalogue = &inner.catalogue;
-        if let Some(unknown) = ceiling.map(|names| catalogue.scopes(names).unknown).filter(|u| !u.is_empty()) {
+        if let Some(unknown) = ceiling.map(|names| catalogue.scopes(names).unknown).filter(|u| !u.is_empty())
+        {
             let scopes = unknown.into_iter().collect();
             return Err(TeamError::UnknownNames(Lacks { permissions: BTreeSet::new(), scopes }));
         }
@@ -154,7 +156,7 @@ impl Dashboard {
                     .map_err(|lacking| acting.lacks(&Lacks::of(&lacking, catalogue)))?;
                 let before = core::mem::replace(&mut locked.service_ceiling, ceiling.cloned());
                 if before.as_ref() == ceiling {
-                    return Ok(());
+                    return Ok::<_, TeamError>(());
                 }
                 tx.update_workspace(&locked).await?;
                 let shown = |names: Option<&BTreeSet<Scope>>| Some(json!({ "scopes": names }));

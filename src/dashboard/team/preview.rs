@@ -107,21 +107,28 @@ impl Inner {
         let workspace = acting.member.workspace();
         let membership = snapshot.membership(workspace, account).await?.ok_or(WorkspaceError::NotFound)?;
         let holdings = self.holdings(snapshot, workspace, account).await?;
-        let used: BTreeMap<KeyId, Option<Timestamp>> =
-            snapshot.usage_in(workspace).await?.into_iter().map(|(key, usage)| (key, usage.last_at)).collect();
+        let used: BTreeMap<KeyId, Option<Timestamp>> = snapshot
+            .usage_in(workspace)
+            .await?
+            .into_iter()
+            .map(|(key, usage)| (key, usage.last_at))
+            .collect();
         let last_used = |key: KeyId| used.get(&key).copied().flatten();
         let mut live = self.live_entries(snapshot, workspace).await?;
         live.retain(|(entry, _)| entry.account == account);
         let mut sent = snapshot.invitations(workspace).await?;
         sent.retain(|invitation| invitation.invited_by == account);
         let now = self.now();
-        let last_administrator = membership.role == Role::Admin
-            && !self.keeps_administrator(snapshot, workspace, account).await?;
+        let last_administrator =
+            membership.role == Role::Admin && !self.keeps_administrator(snapshot, workspace, account).await?;
         Ok(OffboardingPreview {
             account,
             role: membership.role,
             last_administrator,
-            entries: live.into_iter().map(|(entry, session)| entries::view(acting, &entry, session)).collect(),
+            entries: live
+                .into_iter()
+                .map(|(entry, session)| entries::view(acting, &entry, session))
+                .collect(),
             personal_keys: holdings
                 .personal
                 .iter()

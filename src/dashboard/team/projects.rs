@@ -6,7 +6,7 @@ use super::acting::Acting;
 use super::workspace::Contents;
 use crate::access::Permission;
 use crate::dashboard::Dashboard;
-use crate::dashboard::error::{Entitlement, Fault, TeamError, WorkspaceError};
+use crate::dashboard::error::{Entitlement, Fault, TeamError};
 use crate::dashboard::inner::Inner;
 use crate::dashboard::keys::Committed;
 use crate::dashboard::workspaces::Member;
@@ -223,11 +223,6 @@ impl Inner {
         }
         let target = Target::Project(project.id);
         Ok(acting.audit(tx, action, target, Some(before), Some(after)).await?)
-    }
-
-    /// Refuses what may not be done in an archived project.
-    pub(in crate::dashboard) fn open_project(project: &Project) -> Result<(), WorkspaceError> {
-        if project.archived_at.is_some() { Err(WorkspaceError::Archived) } else { Ok(()) }
     }
 }
 

@@ -96,7 +96,7 @@ impl Dashboard {
                     }
                 }
                 if next == present {
-                    return Ok(());
+                    return Ok::<_, TeamError>(());
                 }
                 tx.put_role(&locked, &next).await?;
                 let (before, after) = (Some(shown(&present)), Some(shown(&next)));
@@ -176,12 +176,8 @@ impl Inner {
     ) -> Result<(usize, usize), TeamError> {
         let workspace = acting.member.workspace();
         let (role, in_project) = (Role::Custom(id), ProjectRole::Is(Role::Custom(id)));
-        let mut holders: BTreeSet<_> = acting
-            .said()
-            .iter()
-            .filter(|said| said.role == in_project)
-            .map(|said| said.account)
-            .collect();
+        let mut holders: BTreeSet<_> =
+            acting.said().iter().filter(|said| said.role == in_project).map(|said| said.account).collect();
         let memberships = snapshot.memberships(workspace).await?;
         holders.extend(memberships.iter().filter(|m| m.role == role).map(|m| m.account));
         let invitations = snapshot.invitations(workspace).await?;

@@ -4,14 +4,14 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::access::{Permission, Role};
+use crate::dashboard::Dashboard;
 use crate::dashboard::error::TeamError;
+use crate::dashboard::error::{Fault, WorkspaceError};
 use crate::dashboard::inner::{Inner, in_workspace, with_after};
 use crate::dashboard::keys::Committed;
 use crate::dashboard::sessions::Session;
 use crate::dashboard::throttling::Charges;
 use crate::dashboard::workspaces::Member;
-use crate::dashboard::Dashboard;
-use crate::dashboard::error::{Fault, WorkspaceError};
 use crate::id::{ProjectId, WorkspaceId};
 use crate::name::DisplayName;
 use crate::ports::{EntropyExt, EventKind, Message, Outcome};
@@ -59,8 +59,11 @@ impl Dashboard {
                 };
                 let locked = tx.insert_workspace(&workspace).await?.ok_or(Fault::Internal("workspace"))?;
                 let (account, role) = (session.account, Role::Admin);
-                tx.put_membership(&locked, &Membership { workspace: workspace.id, account, role, since: now })
-                    .await?;
+                tx.put_membership(
+                    &locked,
+                    &Membership { workspace: workspace.id, account, role, since: now },
+                )
+                .await?;
                 let (actor, target) = (Actor::Account(account), Target::Workspace(workspace.id));
                 let made = inner.audit(now, actor, Action::WorkspaceCreated, target, &session.source)?;
                 let made = in_workspace(with_after(made, json!({ "name": workspace.name })), workspace.id);
@@ -87,9 +90,7 @@ impl Dashboard {
                 tx.update_workspace(&locked).await?;
                 let (before, after) = (json!({ "name": before }), json!({ "name": locked.name }));
                 let target = Target::Workspace(locked.id);
-                acting
-                    .audit(&mut *tx, Action::WorkspaceRenamed, target, Some(before), Some(after))
-                    .await?;
+                acting.audit(&mut *tx, Action::WorkspaceRenamed, target, Some(before), Some(after)).await?;
                 Ok::<_, TeamError>(())
             })
             .await?;
@@ -129,8 +130,7 @@ impl Dashboard {
                 }
                 locked.archived_at = archived.then(|| inner.now());
                 tx.update_workspace(&locked).await?;
-                let action =
-                    if archived { Action::WorkspaceArchived } else { Action::WorkspaceRestored };
+                let action = if archived { Action::WorkspaceArchived } else { Action::WorkspaceRestored };
                 let target = Target::Workspace(locked.id);
                 Ok(acting.audit(&mut *tx, action, target, None, None).await?)
             })
