@@ -193,6 +193,7 @@ pub struct IssueKey {
     /// From where it may be used; from anywhere if left out.
     pub allowlist: Option<Vec<String>>,
     /// How many requests it may make.
+    #[serde(default, deserialize_with = "strict::object")]
     pub rate_limit: Option<RateLimit>,
     /// An id of the client's choice: a second try under it makes no second key.
     pub operation: Option<OperationId>,

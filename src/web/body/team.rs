@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use serde::Deserialize;
 
-use super::strict::{ById, given, nullable};
+use super::strict::{ById, given, nullable, object, objects};
 use crate::dashboard::{Exposure, Offboarding};
 use crate::id::{AccountId, KeyId, ProjectId, RoleId, WorkspaceId};
 
@@ -107,9 +107,10 @@ pub struct Leaving {
     /// Who takes over the service keys in the leaver's care.
     pub successor: Option<AccountId>,
     /// What becomes of service keys whose secret the leaver was shown.
+    #[serde(default, deserialize_with = "object")]
     pub default: Option<ExposedKeys>,
     /// What becomes of single ones instead.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "objects")]
     pub exposed: ById<KeyId, ExposedKeys>,
 }
 
@@ -137,7 +138,7 @@ pub enum ExposedKeys {
 #[serde(deny_unknown_fields)]
 pub struct DeleteAccount {
     /// How single memberships are to end.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "objects")]
     pub workspaces: ById<WorkspaceId, Leaving>,
 }
 
@@ -273,6 +274,9 @@ mod tests {
         ] {
             assert!(read::<Leaving>(&format!(r#"{{"default":{bad}}}"#)).is_err(), "{bad}");
         }
+        assert!(read::<DeleteAccount>(r#"{"workspaces":{"ID":{}}}"#).is_ok());
+        assert!(read::<DeleteAccount>(r#"{"workspaces":{"ID":[]}}"#).is_err());
+        assert!(read::<DeleteAccount>(r#"{"workspaces":{"ID":[null,null,{}]}}"#).is_err());
         assert!(read::<TryOut>(r#"{"kind":"remove_member","account":"ID"}"#).is_ok());
         assert!(read::<TryOut>(r#"{"kind":"remove_member","account":"ID","role":"admin"}"#).is_err());
     }
