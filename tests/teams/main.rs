@@ -29,5 +29,6 @@ mod story;
 #[path = "../suite/world.rs"]
 mod world;
 
+mod offboarding;
 mod races;
 mod stage;

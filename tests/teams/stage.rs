@@ -1,6 +1,6 @@
 //! A workspace with people in it, made quickly, and a programs' door beside it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -185,6 +185,50 @@ impl World {
         all.into_iter().map(|membership| (membership.account, membership.role)).collect()
     }
 
+    /// Everything that a workspace is made of, each thing under its kind and id.
+    pub async fn rows(&self, workspace: WorkspaceId) -> BTreeMap<String, String> {
+        let mut snapshot = self.store.begin_read().await.unwrap();
+        let mut rows = BTreeMap::new();
+        let mut put = |kind: &str, id: String, row: String| {
+            assert!(rows.insert(format!("{kind} {id}"), row).is_none());
+        };
+        if let Some(found) = snapshot.workspace(workspace).await.unwrap() {
+            put("workspace", found.id.to_string(), format!("{found:?}"));
+        }
+        for row in snapshot.memberships(workspace).await.unwrap() {
+            put("member", row.account.to_string(), format!("{row:?}"));
+        }
+        for row in snapshot.projects(workspace).await.unwrap() {
+            put("project", row.id.to_string(), format!("{row:?}"));
+        }
+        for row in snapshot.project_memberships(workspace).await.unwrap() {
+            put("project role", format!("{} {}", row.project, row.account), format!("{row:?}"));
+        }
+        for (row, _) in snapshot.entries(workspace).await.unwrap() {
+            put("entry", row.id.to_string(), format!("{row:?}"));
+        }
+        for row in snapshot.invitations(workspace).await.unwrap() {
+            put("invitation", row.id.to_string(), format!("{row:?} {:?}", row.token.0));
+        }
+        for row in snapshot.roles(workspace).await.unwrap() {
+            put("role", row.id.to_string(), format!("{row:?}"));
+        }
+        let mut after = None;
+        loop {
+            let page = snapshot.keys_of_workspace(workspace, after, 500).await.unwrap();
+            let Some(last) = page.last() else { break };
+            after = Some(last.id);
+            for row in page {
+                for secret in snapshot.secrets_of(row.id).await.unwrap() {
+                    let digest = secret.digest.as_bytes().to_owned();
+                    put("secret", secret.id.to_string(), format!("{secret:?} {digest:?}"));
+                }
+                put("key", row.id.to_string(), format!("{row:?}"));
+            }
+        }
+        rows
+    }
+
     /// The token of the invitation that was mailed last to an address.
     pub async fn invitation_to(&self, email: &EmailAddress) -> InvitationToken {
         InvitationToken::parse(&self.mailed_token(email).await).unwrap()
@@ -318,6 +362,20 @@ fn session_row(account: AccountId, token: &SessionToken, now: Timestamp, from: &
         idle_until: later(24),
         ends_at: later(24 * 30),
     }
+}
+
+/// What is not the same in two sets of rows: what is gone, changed and new, by kind and id.
+pub fn changed(before: &BTreeMap<String, String>, after: &BTreeMap<String, String>) -> BTreeSet<String> {
+    let mut changed = BTreeSet::new();
+    for (what, row) in before {
+        match after.get(what) {
+            None => changed.insert(format!("gone: {what}")),
+            Some(now) if now != row => changed.insert(format!("changed: {what}")),
+            Some(_) => false,
+        };
+    }
+    changed.extend(after.keys().filter(|what| !before.contains_key(*what)).map(|what| format!("new: {what}")));
+    changed
 }
 
 /// A programs' door, and how often it had to ask the store.
