@@ -374,7 +374,8 @@ pub fn changed(before: &BTreeMap<String, String>, after: &BTreeMap<String, Strin
             Some(_) => false,
         };
     }
-    changed.extend(after.keys().filter(|what| !before.contains_key(*what)).map(|what| format!("new: {what}")));
+    changed
+        .extend(after.keys().filter(|what| !before.contains_key(*what)).map(|what| format!("new: {what}")));
     changed
 }
 

@@ -13,7 +13,7 @@ use portcullis::store::record::{Action, Actor, KeyKind, Target};
 
 use crate::stage::{Hand, Team, told};
 use crate::story::fresh;
-use crate::world::{World, email, on_every_store};
+use crate::world::{World, on_every_store};
 
 fn to(successor: AccountId) -> Offboarding {
     Offboarding { successor: Some(successor), ..Offboarding::default() }
@@ -113,6 +113,7 @@ on_every_store! {
         let door = team.door();
         door.invite(&leaver, &new(&guests[0])).await.unwrap();
         let resent = door.invite(&leaver, &new(&guests[1])).await.unwrap();
+        team.world.send_all().await;
         door.resend_invitation(&team.at, resent.id).await.unwrap();
         door.invite(&team.at, &new(&guests[2])).await.unwrap();
         let preview = door.preview_offboarding(&team.at, hand.account).await.unwrap();

@@ -47,10 +47,7 @@ impl Scene {
 
     async fn of_key(&self, key: KeyId, action: Action) -> Vec<AuditEntry> {
         let trail = self.team.world.audit_of_workspace(self.team.workspace).await;
-        trail
-            .into_iter()
-            .filter(|entry| entry.action == action && entry.target == Target::Key(key))
-            .collect()
+        trail.into_iter().filter(|entry| entry.action == action && entry.target == Target::Key(key)).collect()
     }
 }
 

@@ -36,8 +36,7 @@ async fn crowded(world: World) -> Place {
             for (number, Hand { account, session, .. }) in hands.iter().enumerate() {
                 let (account, session) = (*account, session.id());
                 let workspace = team.workspace;
-                let entry =
-                    Entry { id: fresh(now), session, account, workspace, at: now, ended_at: None };
+                let entry = Entry { id: fresh(now), session, account, workspace, at: now, ended_at: None };
                 assert!(tx.insert_entry(&locked, &entry).await.unwrap());
                 let kind =
                     if number % 2 == 0 { KeyKind::Personal(account) } else { KeyKind::Service(account) };
