@@ -297,8 +297,9 @@ impl WorkspaceStore for View<Writer> {
         };
         let holder = state.invitation_tokens.get(&invitation.token);
         must(holder.is_none_or(|id| *id == present.id), "another invitation has this token")?;
-        let &Invitation { token, created_at, sent_at, expires_at, .. } = invitation;
-        self.write().put_invitation(&Invitation { token, created_at, sent_at, expires_at, ..present });
+        let &Invitation { token, invited_by, created_at, sent_at, expires_at, .. } = invitation;
+        let next = Invitation { token, invited_by, created_at, sent_at, expires_at, ..present };
+        self.write().put_invitation(&next);
         Ok(true)
     }
 
