@@ -32,3 +32,4 @@ mod world;
 mod offboarding;
 mod races;
 mod stage;
+mod table;

@@ -123,8 +123,14 @@ impl World {
 
     /// Another session of somebody, which has just shown a password.
     pub async fn session_of(&self, account: AccountId, from: &Source) -> Session {
+        let shown = Assurance::none().with(Factor::Password, AssertedBy::Local, self.clock.now());
+        self.session_with(account, from, shown).await
+    }
+
+    /// The same with what it has shown.
+    pub async fn session_with(&self, account: AccountId, from: &Source, shown: Assurance) -> Session {
         let (now, token) = (self.clock.now(), new_token());
-        let row = session_row(account, &token, now, from);
+        let row = SessionRow { assurance: shown, ..session_row(account, &token, now, from) };
         self.write(async |tx| {
             let locked = tx.lock_account(account).await.unwrap().unwrap();
             tx.insert_session(&locked, &row).await.unwrap();

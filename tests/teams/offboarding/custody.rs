@@ -72,7 +72,9 @@ on_every_store! {
             _ => None,
         });
         let mut handed: Vec<_> = handed.collect();
-        handed.iter_mut().for_each(|(_, keys)| keys.sort());
+        for (_, keys) in &mut handed {
+            keys.sort();
+        }
         assert_eq!(handed, [("Acme", vec!["a key".to_owned(), "another key".to_owned()])]);
         let trail = team.world.audit_of_workspace(team.workspace).await;
         let moved: Vec<_> = trail.iter().filter(|entry| entry.action == Action::CustodianChanged).collect();

@@ -202,8 +202,8 @@ on_every_store! {
         let mut calls = Vec::new();
         for (number, (_, member)) in leavers.iter().enumerate() {
             let new = team.new_key(portcullis::dashboard::NewKeyKind::Personal, &["models.read"]);
-            for which in 0..2 {
-                let (door, member, new) = (nodes[which].clone(), member.clone(), new.clone());
+            for door in &nodes {
+                let (door, member, new) = (door.clone(), member.clone(), new.clone());
                 calls.push(call(async move { format!("issued {}", told(door.issue_key(&member, &new).await)) }));
             }
             let (door, at, member) = (nodes[number % 2].clone(), team.at.clone(), member.clone());
