@@ -333,6 +333,19 @@ impl Coded for AccountError {
     }
 }
 
+impl Explained for AccountError {
+    fn allowed_by(&self) -> Vec<String> {
+        let one = |text: &str| vec![text.to_owned()];
+        match self {
+            Self::NotSignedIn => one("signing in"),
+            Self::StepUpRequired { .. } => one("showing your proofs again"),
+            Self::Throttled(_) => one("waiting"),
+            Self::NoEnrolment => one("beginning to enrol"),
+            _ => Vec::new(),
+        }
+    }
+}
+
 /// Entering a workspace and looking around in it.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
