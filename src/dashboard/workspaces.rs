@@ -198,25 +198,21 @@ impl Dashboard {
     pub async fn projects(&self, member: &Member) -> Result<Vec<ProjectView>, WorkspaceError> {
         let inner = &self.inner;
         let mut snapshot = inner.read().await?;
-        // Asked before there is a project to ask about: a workspace may have none.
-        inner.standing(&mut *snapshot, member, None).await?;
-        let mut seen = Vec::new();
-        for project in snapshot.projects(member.workspace).await? {
-            let (standing, book) = inner.standing(&mut *snapshot, member, Some(project.id)).await?;
-            let question = Question::from(Permission::PROJECT_READ);
-            if inner.catalogue.decide(&question, Some(&standing), &book).is_allowed() {
-                seen.push(ProjectView {
-                    id: project.id,
-                    name: project.name,
-                    role: standing.project_role,
-                    suspended: project.suspended.is_some(),
-                    archived_at: project.archived_at,
-                    label: project.label,
-                    require_second_factor: project.require_second_factor,
-                });
-            }
-        }
-        Ok(seen)
+        let acting = inner.acting(&mut *snapshot, member).await?;
+        let mut all = snapshot.projects(member.workspace).await?;
+        all.retain(|project| acting.may(Permission::PROJECT_READ, Some(project.id)));
+        Ok(all
+            .into_iter()
+            .map(|project| ProjectView {
+                id: project.id,
+                name: project.name,
+                role: acting.reach.projects.get(&project.id).copied(),
+                suspended: project.suspended.is_some(),
+                archived_at: project.archived_at,
+                label: project.label,
+                require_second_factor: project.require_second_factor,
+            })
+            .collect())
     }
 
     /// May this member do this, in this project if one is named? The answer holds its reason. It is an answer
