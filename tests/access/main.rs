@@ -19,5 +19,6 @@ mod world;
 mod model;
 mod scene;
 
+mod history;
 mod matrix;
 mod operations;
