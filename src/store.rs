@@ -37,9 +37,9 @@ pub mod sql;
 
 pub mod memory;
 pub mod record;
-mod seals;
 mod within;
 
+pub(in crate::store) use contract::places_follow;
 pub use contract::{
     AccountReads, AccountStore, AuditFilter, AuditLog, AuditReads, ChangeStream, Changes, KeyDirectory,
     KeyReads, KeyStore, KeyUsage, OperationRow, Outbox, PolicyReads, PolicyStore, Polled, Position, Snapshot,
@@ -47,5 +47,4 @@ pub use contract::{
 };
 pub use error::{StoreError, StoreFailure};
 pub use locked::Locked;
-pub(in crate::store) use seals::places_follow;
 pub use within::{Tx, within};

@@ -11,6 +11,7 @@ use async_trait::async_trait;
 pub use account::{AccountReads, AccountStore};
 pub use api::{ChangeStream, Changes, KeyDirectory, Polled, Position, UsageSink};
 pub use key::{KeyReads, KeyStore, KeyUsage, OperationRow};
+pub(in crate::store) use policy::places_follow;
 pub use policy::{AuditFilter, AuditLog, AuditReads, Outbox, PolicyReads, PolicyStore};
 pub use workspace::{WorkspaceReads, WorkspaceStore};
 

@@ -134,6 +134,9 @@ fn scan(row: &str, mut replace: impl FnMut(&str) -> Option<String>) -> String {
         ("$argon2id$", ' '),
         ("locator=", ' '),
         ("Locator(", ')'),
+        ("Commitment(", ')'),
+        ("Subject(", ')'),
+        ("Link(", ')'),
     ];
     let mut out = String::with_capacity(row.len());
     let mut rest = row;

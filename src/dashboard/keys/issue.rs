@@ -118,7 +118,10 @@ impl Dashboard {
                     inner.format.environment(&key.environment).map_err(|_| KeyError::UnknownEnvironment)?;
                 inner.record_operation(&mut *tx, member, operation, key.id).await?;
                 let mut before = tx.secrets_of(key.id).await?;
-                let latest = before.pop();
+                // The present one; or, where a leaver knew that, the last there is.
+                let present = before.iter().position(|secret| secret.ends_at.is_none());
+                let at = present.or_else(|| before.len().checked_sub(1));
+                let latest = at.map(|at| before.swap_remove(at));
                 for secret in before {
                     tx.delete_secret(&workspace, secret.id).await?;
                 }

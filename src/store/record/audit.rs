@@ -1,5 +1,7 @@
 //! Audit entries: written in the transaction that they record.
 
+use core::fmt;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -46,7 +48,7 @@ pub struct PersonalValue {
 }
 
 /// Whose a personal value is: what erasing finds it by. A digest of the account's id or of an address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Subject(pub [u8; 32]);
 
 impl Subject {
@@ -60,6 +62,14 @@ impl Subject {
     #[must_use]
     pub fn address(email: &EmailAddress) -> Self {
         Self(sha256(&[b"portcullis/audit/subject/address/v1\0", email.canonical().as_bytes()]))
+    }
+}
+
+impl fmt::Debug for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Subject(")?;
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))?;
+        f.write_str(")")
     }
 }
 
