@@ -38,6 +38,11 @@ fn seed() -> u64 {
     std::env::var("PORTCULLIS_SEED").map_or(20_260_301, |text| text.parse().unwrap())
 }
 
+/// How many histories: `PORTCULLIS_HISTORIES`, or the usual number.
+fn histories_or(usual: u32) -> u32 {
+    std::env::var("PORTCULLIS_HISTORIES").map_or(usual, |text| text.parse().unwrap())
+}
+
 /// Plays histories until one goes wrong, which is then cut as short as can be and shown step by step.
 fn run(run: Run, histories: impl Strategy<Value = Vec<Op>>) -> (usize, Tally) {
     let seed = seed();
@@ -45,8 +50,12 @@ fn run(run: Run, histories: impl Strategy<Value = Vec<Op>>) -> (usize, Tally) {
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&seed.to_be_bytes());
     let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
-    let config =
-        Config { cases: run.cases, failure_persistence: None, max_shrink_iters: 2_000, ..Config::default() };
+    let config = Config {
+        cases: histories_or(run.cases),
+        failure_persistence: None,
+        max_shrink_iters: 2_000,
+        ..Config::default()
+    };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let (steps, tally) = (RefCell::new(0), RefCell::new(Tally::new()));
     let answer = TestRunner::new_with_rng(config, rng).run(&histories, |ops| {
@@ -144,6 +153,9 @@ impl History {
         if let Ok(made) = &answer {
             if matches!(act, Act::CreateProject { .. }) {
                 self.projects_made += 1;
+            }
+            if matches!(act, Act::Offboard { .. }) && !made.rotated.is_empty() {
+                *self.tally.entry("Offboard".to_owned()).or_default().entry("ok, rotated").or_default() += 1;
             }
             self.play.team.apply(&act, made);
             self.compare_made(&act, made)?;

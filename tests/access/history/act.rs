@@ -9,6 +9,18 @@ use crate::model::{Holder, Names, scopes_of_bits};
 /// The most projects and custom roles of a history.
 const MOST: usize = 5;
 
+/// What those have who act upon others.
+pub const MANAGING: [&str; 8] = [
+    "members.read",
+    "members.invite",
+    "members.manage",
+    "roles.manage",
+    "policy.manage",
+    "project.read",
+    "keys.read",
+    "keys.service",
+];
+
 /// How a membership is to end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
@@ -250,8 +262,8 @@ impl Resolver<'_> {
         let admins: Vec<usize> =
             members.iter().copied().filter(|who| team.members[who].role == "admin").collect();
         let chosen = match pick {
-            0..=119 => one(&admins, pick),
-            120..=209 => one(&members, pick),
+            0..=69 => one(&admins, pick),
+            70..=214 => one(&members, pick),
             _ => None,
         };
         chosen.unwrap_or_else(|| self.anybody(pick))
@@ -312,12 +324,16 @@ impl Resolver<'_> {
         one(&some, pick).filter(|_| pick < self.strange)
     }
 
-    /// The names whose bits are set; most have few, so that roles differ.
+    /// The names whose bits are set. Of half the roles that is a quarter of them; and half may act upon others.
     fn names(&self, bits: u64) -> Names {
         let all = self.team.rules.all_names();
         let thinned = if bits >> 63 == 1 { bits } else { bits & (bits >> 29) };
         let set = |(at, name): (usize, String)| (thinned >> at & 1 == 1).then_some(name);
-        all.into_iter().enumerate().filter_map(set).collect()
+        let mut names: Names = all.into_iter().enumerate().filter_map(set).collect();
+        if bits >> 62 & 1 == 1 {
+            names.extend(MANAGING.map(str::to_owned));
+        }
+        names
     }
 
     fn scopes(bits: u8) -> BTreeSet<String> {
@@ -358,7 +374,10 @@ impl Resolver<'_> {
             Op::Accept { who, invitation, other, old } => {
                 let all = &self.team.invitations;
                 let pending: Vec<usize> = (0..all.len()).filter(|one| all[*one].pending || *old).collect();
-                let Some(invitation) = one(&pending, *invitation) else { return Act::Nothing };
+                let Some(invitation) = one(&pending, *invitation) else {
+                    let promised = Holder::new(&self.role(*invitation));
+                    return Act::Invite { by: self.actor(*invitation), whom: self.anybody(*who), promised };
+                };
                 let invited = all[invitation].whom;
                 let who = if *other { self.anybody(*who) } else { invited };
                 let last = all[invitation].sent - 1;

@@ -82,7 +82,7 @@ fn of_members() -> BoxedStrategy<Op> {
             .prop_map(|(by, whom, successor, default, one)| Op::Offboard { by, whom, successor, default, one }),
         2 => (pick(), prop::option::of(pick()), decided())
             .prop_map(|(who, successor, default)| Op::Leave { who, successor, default }),
-        2 => key().prop_map(|(by, whom)| Op::EndEntry { by, whom }),
+        1 => key().prop_map(|(by, whom)| Op::EndEntry { by, whom }),
         10 => (pick(), pick(), any::<bool>(), 0_u8..16)
             .prop_map(|(by, project, service, scopes)| Op::Issue { by, project, service, scopes }),
         6 => (pick(), pick(), prop::option::of(1_u8..=168))

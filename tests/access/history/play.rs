@@ -14,10 +14,10 @@ use portcullis::key::KeyText;
 use portcullis::secret::InvitationToken;
 use portcullis::store::record::KeyKind;
 
-use super::act::{Act, Plan};
+use super::act::{Act, MANAGING, Plan};
 use super::op::Decided;
 use super::rules::Made;
-use super::team::{FOREIGN, Person, Project, Seconds, Team};
+use super::team::{FOREIGN, Key, Kind, Person, Project, Seconds, Team};
 use crate::model::{Holder, Names, Rules};
 use crate::scene::{Scene, Someone, split};
 use crate::world::start;
@@ -67,8 +67,9 @@ fn role_id(text: &str) -> RoleId {
 }
 
 impl Play {
-    /// An administrator, a developer and a viewer, five others, two projects, and the neighbour, in which the viewer
-    /// is a developer if the two workspaces `share` somebody.
+    /// Two administrators, a developer, a viewer and somebody with a role of the workspace's own who may act upon others;
+    /// three who are no members; two projects with keys; and the neighbour, in which the viewer is a developer if the two
+    /// workspaces `share` somebody.
     pub async fn begin(scene: Scene, share: bool) -> Self {
         let workspace = scene.workspace("Acme").await;
         let mut people = Vec::new();
@@ -89,14 +90,41 @@ impl Play {
             archived: false,
             suspended: false,
         };
-        for (number, role) in [Role::Admin, Role::Developer, Role::Viewer].into_iter().enumerate() {
-            scene.join(workspace, people[number].account, role).await;
-            team.members.insert(number, Holder::new(&role.to_string()));
-        }
         let mut projects = BTreeMap::from([(FOREIGN.to_owned(), neighbour.project)]);
         for name in ["P0", "P1"] {
             projects.insert(name.to_owned(), scene.project(workspace, name).await);
             team.projects.insert(name.to_owned(), Project::default());
+        }
+        let mut granted: Names = MANAGING.map(str::to_owned).into();
+        granted.extend(["scope models.read", "scope completions.create", "keys.issue"].map(str::to_owned));
+        let managing = Role::Custom(scene.role(workspace, "Role 0", &granted).await);
+        team.rules.custom.insert(managing.to_string(), granted);
+        let roles = [Role::Admin, Role::Developer, Role::Viewer, managing, Role::Admin];
+        for (number, role) in roles.into_iter().enumerate() {
+            scene.join(workspace, people[number].account, role).await;
+            team.members.insert(number, Holder::new(&role.to_string()));
+        }
+        for (number, project, word) in [(1, "P1", "none"), (2, "P0", "developer"), (3, "P1", "viewer")] {
+            let (id, account) = (projects[project], people[number].account);
+            scene.in_project(workspace, id, account, Some(word.parse().unwrap())).await;
+            let projects = &mut team.members.get_mut(&number).unwrap().projects;
+            projects.insert(project.to_owned(), word.to_owned());
+        }
+        let mut keys = Vec::new();
+        for (number, project) in [(0, "P0"), (1, "P0"), (1, "P1"), (3, "P0")] {
+            for kind in [Kind::Personal(number), Kind::Service(number)] {
+                let account = people[number].account;
+                let row = match kind {
+                    Kind::Personal(_) => KeyKind::Personal(account),
+                    Kind::Service(_) => KeyKind::Service(account),
+                };
+                let scopes = crate::model::scopes_of_bits(if number == 0 { 15 } else { 3 });
+                let (id, text) = scene.key(workspace, projects[project], row, &scopes).await;
+                keys.push((id, vec![text]));
+                let mut key = Key::new(project, kind, scopes.into_iter().map(str::to_owned).collect());
+                key.add_secret(number);
+                team.keys.push(key);
+            }
         }
         scene.denials.take();
         Self {
@@ -105,11 +133,11 @@ impl Play {
             workspace,
             people,
             projects,
-            keys: Vec::new(),
+            keys,
             invitations: Vec::new(),
             neighbour,
             held: vec![None; PEOPLE],
-            names: BTreeMap::new(),
+            names: BTreeMap::from([(managing.to_string(), "Role 0".to_owned())]),
         }
     }
 
@@ -122,7 +150,7 @@ impl Play {
     /// Has everybody show their proofs again before they are no longer recent.
     pub async fn keep_proofs_recent(&mut self) {
         for who in 0..PEOPLE {
-            if self.team.people[who].active && self.team.now - self.team.people[who].proved_at > 300 {
+            if self.team.people[who].active && self.team.now - self.team.people[who].proved_at > 60 {
                 self.show_proofs(who).await;
                 self.team.people[who].proved_at = self.team.now;
             }
@@ -420,8 +448,8 @@ impl Play {
         for key in snapshot.keys_of_workspace(self.workspace, None, 10_000).await.unwrap() {
             let number = self.keys.iter().position(|(id, _)| *id == key.id).unwrap();
             let kind = match key.kind {
-                KeyKind::Personal(owner) => super::team::Kind::Personal(self.number_of(owner)),
-                KeyKind::Service(custodian) => super::team::Kind::Service(self.number_of(custodian)),
+                KeyKind::Personal(owner) => Kind::Personal(self.number_of(owner)),
+                KeyKind::Service(custodian) => Kind::Service(self.number_of(custodian)),
             };
             let suspended_by = key.suspended.map(|held| self.number_of(held.by));
             let held = format!(

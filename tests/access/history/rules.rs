@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::act::{Act, Plan};
 use super::op::Decided;
-use super::team::{FOREIGN, HOUR, INVITATION, Invitation, KEY, Key, Kind, Project, Team};
+use super::team::{FOREIGN, HOUR, INVITATION, Invitation, KEY, Key, Kind, Project, Secret, Team};
 use crate::model::{Holder, Names, Place, scope};
 
 /// The codes with which a step may be refused, each with how many missing rights are told of then. None: it goes through.
@@ -200,7 +200,7 @@ impl Team {
                     self.may(*by, &scope(one), &place) && (below || !service)
                 };
                 if !scopes.iter().all(within) {
-                    codes.insert("scopes_too_wide", 0);
+                    codes.insert("scopes_too_wide", 1);
                 }
             }
             Act::SetCeiling { by, ceiling } => {
@@ -290,7 +290,7 @@ impl Team {
             Kind::Personal(owner) if owner == by => {
                 codes.extend(self.denied_in(by, "keys.issue", &key.project))
             }
-            Kind::Personal(_) => drop(codes.insert("key_not_yours", 0)),
+            Kind::Personal(_) => drop(codes.insert("key_not_yours", 1)),
             Kind::Service(_) => codes.extend(self.new_secret(by, key)),
         }
         if key.revoked {
@@ -303,7 +303,7 @@ impl Team {
     fn new_secret(&self, by: usize, key: &Key) -> Codes {
         let mut codes: Codes = self.denied_in(by, "keys.service", &key.project).into_iter().collect();
         if codes.is_empty() && !self.may_see_secret(by, key) {
-            codes.insert("scopes_too_wide", 0);
+            codes.insert("scopes_too_wide", 1);
         }
         codes
     }
@@ -445,23 +445,19 @@ impl Team {
             Act::Leave { who, plan } => self.part(*who, None, plan),
             Act::EndEntry { whom, .. } => self.people[whom.unwrap()].ended_at = Some(self.now),
             Act::Issue { by, project, service, scopes } => {
-                let mut key = Key {
-                    project: project.clone(),
-                    kind: if *service { Kind::Service(*by) } else { Kind::Personal(*by) },
-                    scopes: scopes.clone(),
-                    ends_at: self.now + KEY,
-                    suspended_by: None,
-                    by_operator: false,
-                    revoked: false,
-                    secrets: Vec::new(),
-                };
+                let kind = if *service { Kind::Service(*by) } else { Kind::Personal(*by) };
+                let mut key = Key::new(project, kind, scopes.clone());
+                key.ends_at = Some(self.now + KEY);
                 key.add_secret(*by);
                 self.keys.push(key);
             }
             Act::Rotate { by, key, overlap } => {
                 let end = overlap.map(|hours| self.now + Self::hours(hours));
                 let key = &mut self.keys[key.unwrap()];
-                let last = key.secrets.iter().rposition(|secret| !secret.gone);
+                // The present one, or where a leaver knew that, the last there is.
+                let there = |secret: &Secret| !secret.gone;
+                let present = key.secrets.iter().position(|one| there(one) && one.ends_at.is_none());
+                let last = present.or_else(|| key.secrets.iter().rposition(there));
                 for (number, secret) in key.secrets.iter_mut().enumerate() {
                     match end {
                         Some(end) if Some(number) == last => {

@@ -55,7 +55,7 @@ pub struct Key {
     pub project: String,
     pub kind: Kind,
     pub scopes: BTreeSet<String>,
-    pub ends_at: Seconds,
+    pub ends_at: Option<Seconds>,
     pub suspended_by: Option<usize>,
     pub by_operator: bool,
     pub revoked: bool,
@@ -90,6 +90,20 @@ pub struct Team {
 }
 
 impl Key {
+    /// A key that nothing was done to yet, without a secret.
+    pub fn new(project: &str, kind: Kind, scopes: BTreeSet<String>) -> Self {
+        Self {
+            project: project.to_owned(),
+            kind,
+            scopes,
+            ends_at: None,
+            suspended_by: None,
+            by_operator: false,
+            revoked: false,
+            secrets: Vec::new(),
+        }
+    }
+
     pub fn owner(&self) -> Option<usize> {
         match self.kind {
             Kind::Personal(owner) => Some(owner),
@@ -230,7 +244,7 @@ impl Team {
         when(self.suspended, "workspace_suspended");
         when(project.archived, "project_archived");
         when(self.archived, "workspace_archived");
-        when(key.ends_at <= now, "expired");
+        when(key.ends_at.is_some_and(|end| end <= now), "expired");
         when(secret.ends_at.is_some_and(|end| end <= now), "secret_ended");
         when(!key.scopes.contains(name), "scope_not_held");
         match key.kind {
