@@ -22,7 +22,7 @@ pub struct Team {
     pub book: RoleBook,
     /// The projects.
     pub projects: BTreeSet<ProjectId>,
-    /// The keys that are not revoked.
+    /// The keys that are neither revoked nor expired.
     pub keys: Vec<HeldKey>,
     /// The widest scopes of service keys.
     pub ceiling: Option<BTreeSet<Scope>>,

@@ -19,5 +19,7 @@ mod world;
 mod model;
 mod scene;
 
+mod explain;
+mod history;
 mod matrix;
 mod operations;

@@ -8,7 +8,7 @@ use portcullis::dashboard::{
     Expiry, KeyQuestion, Member, NewInvitation, NewKey, NewKeyKind, NewRole, Offboarding, ProjectChange,
     Rotation,
 };
-use portcullis::error::Coded;
+use portcullis::error::{Coded, Explained};
 use portcullis::id::{KeyId, ProjectId, RoleId, WorkspaceId};
 use portcullis::ports::Outcome;
 use portcullis::store::AuditFilter;
@@ -120,8 +120,26 @@ impl Props {
 
 type Told = Result<(), &'static str>;
 
-fn told<T, E: Coded>(answer: Result<T, E>) -> Told {
-    answer.map(drop).map_err(|error| error.code())
+/// The code of a refusal, having looked at what the person is told: what would allow it where a right is missing, and
+/// nothing that names a workspace, a project, a role or a person.
+fn told<T, E: Explained>(answer: Result<T, E>) -> Told {
+    answer.map(drop).map_err(|error| {
+        let (code, text, remedies) = (error.code(), error.to_string(), error.allowed_by());
+        let explained = match code {
+            "role_lacks" | "project_role_lacks" | "scopes_too_wide" | "not_signed_in" => true,
+            "not_found" => false,
+            other => panic!("{other} is not expected here"),
+        };
+        assert_eq!(remedies.is_empty(), !explained, "{code}");
+        for text in [vec![text], remedies].concat() {
+            let named = ["Acme", "Elsewhere", "ours", "sibling", "far ", "Mixed", "Guest", "@"];
+            assert!(!named.iter().any(|name| text.contains(name)), "{code}: {text}");
+            let is_id = |word: &str| word.len() >= 32 && word.matches('-').count() == 4;
+            let mut words = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-'));
+            assert!(!words.any(is_id), "{code}: {text}");
+        }
+        code
+    })
 }
 
 fn yes(seen: bool) -> Told {
@@ -424,10 +442,10 @@ fn expected(stage: &Stage, who: Option<&Holder>, project: &str, operation: &str,
 }
 
 on_every_store! {
-    /// M20, M21, ASVS-5.0-8.2.1, ASVS-5.0-16.3.2, ATK-AUTHZ-06: every operation that asks for a permission, at every
+    /// M20, M21, B5, ASVS-5.0-8.2.1, ASVS-5.0-16.3.2, ATK-AUTHZ-06: every operation that asks for a permission, at every
     /// standing, in the project that says something, in its sibling, and in another workspace. It goes through exactly
-    /// when the rules say so; a refusal is told exactly once, with who, where and why, a success never; a refusal
-    /// changes nothing; and whatever is done in one project or workspace, the rows of the others stay as they were.
+    /// when the rules say so; a refusal is told exactly once, with who, where and why, a success never; the person is
+    /// told what would allow it and nothing of what is not theirs; a refusal changes nothing; and whatever is done in one project or workspace, the rows of the others stay as they were.
     async fn every_operation_asks_for_its_permission(scene: Scene) {
         let viewer = Holder::new("viewer");
         let mut cells = 0;
@@ -485,8 +503,8 @@ on_every_store! {
         counted("operations", cells, 5_000);
     }
 
-    /// M20, M21, ASVS-5.0-8.2.1: a key is issued with scopes that its maker's role in the project may give and, for a
-    /// service key, that are within the ceiling; and a service key is shown anew to whom all it is worth may be given
+    /// M20, M21, ASVS-5.0-8.2.1, ASVS-5.0-16.3.2: a key is issued with scopes that its maker's role in the project may give and, for a
+    /// service key, that are within the ceiling; and a service key is shown anew to whom all it is worth may be given; each refusal is told once
     async fn keys_are_issued_within_what_the_maker_has(scene: Scene) {
         let stage = Stage::set(scene, &standings()).await;
         let scene = &stage.scene;
@@ -530,6 +548,7 @@ on_every_store! {
                                 expected = Err(code);
                             }
                             let dashboard = &scene.dashboard;
+                            scene.denials.take();
                             let answer = match act {
                                 "rotate" => {
                                     let kind = KeyKind::Service(props.keeper.account);
@@ -548,11 +567,18 @@ on_every_store! {
                                             assert_eq!(scene.usable(&issued.text).await, wanted, "{name}");
                                             Ok(())
                                         }
-                                        Err(error) => Err(error.code()),
+                                        Err(error) => told::<(), _>(Err(error)),
                                     }
                                 }
                             };
                             assert_eq!(answer, expected, "{name}");
+                            let told: Vec<_> = scene.denials.take().into_iter().map(|event| event.code).collect();
+                            let refused = answer.err().filter(|_| part.shut_out().is_none());
+                            match refused {
+                                None => assert_eq!(told, [], "{name}"),
+                                Some("not_found") => assert_eq!(told, [Some("no_access_to_project")], "{name}"),
+                                code => assert_eq!(told, [code], "{name}"),
+                            }
                         }
                     }
                 }
