@@ -29,6 +29,7 @@ mod story;
 #[path = "../suite/world.rs"]
 mod world;
 
+mod invitations;
 mod offboarding;
 mod races;
 mod stage;
