@@ -54,7 +54,7 @@ pub use config::{BadConfig, SessionLimits, Throttles};
 pub use delete_account::{Fate, LeavingWorkspace};
 pub use error::{
     AccountError, DeleteAccountError, Entitlement, Fault, InvitationError, KeyError, Lacks, OperatorError,
-    ResetError, SessionError, SignInError, SignUpError, TeamError, WorkspaceError,
+    RecoveryError, ResetError, SessionError, SignInError, SignUpError, TeamError, WorkspaceError,
 };
 pub use housekeeping::{CatalogueMismatch, Swept};
 pub use keys::{

@@ -29,8 +29,14 @@ mod story;
 #[path = "../suite/world.rs"]
 mod world;
 
+mod archives;
+mod entitlements;
+mod entries;
+mod governance;
 mod invitations;
 mod offboarding;
 mod races;
+mod recovery;
+mod second_factor;
 mod stage;
 mod table;
