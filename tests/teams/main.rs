@@ -29,7 +29,16 @@ mod story;
 #[path = "../suite/world.rs"]
 mod world;
 
+mod archives;
+mod entitlements;
+mod entries;
+mod governance;
+mod invitations;
+mod leaks;
 mod offboarding;
 mod races;
+mod recovery;
+mod roles;
+mod second_factor;
 mod stage;
 mod table;
