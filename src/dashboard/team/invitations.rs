@@ -81,7 +81,7 @@ impl Dashboard {
                 inner.promised(&mut *tx, &acting, new).await?;
                 let people = tx.people(locked.id).await?;
                 let is_member = people.iter().any(|p| p.email.canonical() == new.email.canonical());
-                if is_member && acting.may(Permission::MEMBERS_READ, None) {
+                if is_member && acting.may(&Permission::MEMBERS_READ, None) {
                     return Err(TeamError::AlreadyMember);
                 }
                 seat_left(&locked, people.len())?;
