@@ -19,7 +19,9 @@ mod world;
 mod model;
 mod scene;
 
+mod escalation;
 mod explain;
 mod history;
 mod matrix;
 mod operations;
+mod recreation;
