@@ -367,7 +367,7 @@ fn everything_happened(tally: &Tally) {
 const EVERYTHING: Run =
     Run { scene: Scene::memory, cases: 80, strange: 246, neighbour: false, admins_act: true };
 const TENANTS: Run = Run { cases: 30, strange: 150, neighbour: true, ..EVERYTHING };
-const OTHERS: Run = Run { cases: 50, admins_act: false, ..EVERYTHING };
+const OTHERS: Run = Run { cases: 30, admins_act: false, ..EVERYTHING };
 
 /// M19, M20, M21, M24, M12, M29, B2: whatever a workspace's members, the operator and time do, in whatever order, each step
 /// goes through or is refused as the rules say, and afterwards memberships, roles, projects, keys and invitations are as
