@@ -159,7 +159,7 @@ impl Dashboard {
                 let (locked, acting) = inner.locked_open(&mut *tx, member).await?;
                 acting.require(Permission::MEMBERS_INVITE)?;
                 let found = inner.invitation_of(&mut *tx, member, id).await?;
-                acting.covers(&Reach { role: found.role, projects: found.projects.clone() })?;
+                acting.covers(&inner.promise_of(&mut *tx, &found).await?)?;
                 let token: InvitationToken = inner.entropy.token()?;
                 let invitation = Invitation {
                     token: token.digest(),
