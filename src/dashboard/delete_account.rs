@@ -15,11 +15,13 @@ use super::team::offboard::{By, Offboarding, Parting, check};
 use super::team::policy::KeySummary;
 use super::team::workspace::Contents;
 use crate::access::Role;
-use crate::id::{Id, WorkspaceId};
+use crate::audit::ChainId;
+use crate::email::EmailAddress;
+use crate::id::{AccountId, Id, WorkspaceId};
 use crate::ports::{EventKind, Message, Outcome};
 use crate::source::Source;
 use crate::store::record::{Account, Action, Actor, AuditEntry, Membership, Subject, Target, Workspace};
-use crate::store::{Locked, Snapshot, Transaction};
+use crate::store::{AuditFilter, Locked, Snapshot, Transaction};
 
 /// What deleting an account would do to one of its workspaces.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -176,15 +178,44 @@ impl Inner {
         // From nowhere: there is nothing to be erased in it.
         let entry = self.audit(now, actor, Action::AccountDeleted, target, &Source::unknown())?;
         self.append(tx, &entry).await?;
-        tx.delete_sign_ups_of(&account.email).await?;
-        tx.delete_invitations_to(&account.email).await?;
+        let mut addresses = self.earlier_addresses(tx, account.id).await?;
+        addresses.push(account.email.clone());
+        for email in &addresses {
+            tx.delete_sign_ups_of(email).await?;
+            tx.delete_invitations_to(email).await?;
+            tx.erase_personal(Subject::address(email)).await?;
+        }
         tx.delete_account(account).await?;
         tx.erase_personal(Subject::account(account.id)).await?;
-        tx.erase_personal(Subject::address(&account.email)).await?;
         tracing::debug!(target: "portcullis::dashboard", account = %account.id.uuid(), "an account was erased");
         Ok(())
     }
+
+    /// The addresses that an account had before the present one, as far as nobody else has them now.
+    async fn earlier_addresses(
+        &self,
+        tx: &mut dyn Transaction,
+        account: AccountId,
+    ) -> Result<Vec<EmailAddress>, Fault> {
+        let mut earlier = Vec::new();
+        for action in [Action::EmailChanged, Action::RecoveryFinished] {
+            let (target, action) = (Some(Target::Account(account)), Some(action));
+            let filter = AuditFilter { target, action, ..AuditFilter::default() };
+            for entry in tx.find_audit(ChainId::Accounts, &filter, MOST_CHANGES).await? {
+                let before = entry.personal("before.email").and_then(|text| EmailAddress::parse(text).ok());
+                if let Some(email) = before
+                    && tx.account_by_email(&email).await?.is_none()
+                {
+                    earlier.push(email);
+                }
+            }
+        }
+        Ok(earlier)
+    }
 }
+
+/// The most changes of address that are looked through for earlier ones; mails are throttled far below that.
+const MOST_CHANGES: u32 = 1_000;
 
 fn leaving(workspace: WorkspaceId, why: TeamError) -> DeleteAccountError {
     DeleteAccountError::Leaving { workspace, why: Box::new(why) }

@@ -98,8 +98,9 @@ impl Dashboard {
     /// is [leaving](Self::leave).
     ///
     /// # Errors
-    /// [`TeamError::LastAdministrator`], [`TeamError::SuccessorNeeded`], [`TeamError::BadSuccessor`],
-    /// [`TeamError::NotExposed`], [`TeamError::BadOverlap`], [`TeamError::BadReason`], and others; nothing is done then.
+    /// [`TeamError::LastAdministrator`], [`TeamError::PersonalWorkspace`] for its owner, [`TeamError::SuccessorNeeded`],
+    /// [`TeamError::BadSuccessor`], [`TeamError::NotExposed`], [`TeamError::BadOverlap`], [`TeamError::BadReason`], and
+    /// others; nothing is done then.
     pub async fn offboard(
         &self,
         member: &Member,
@@ -167,6 +168,9 @@ impl Inner {
         parting: &Parting<'_>,
     ) -> Result<Vec<IssuedKey>, TeamError> {
         let (workspace, leaver) = (parting.workspace, parting.membership.account);
+        if workspace.personal_of == Some(leaver) {
+            return Err(TeamError::PersonalWorkspace);
+        }
         if parting.membership.role == Role::Admin
             && !self.keeps_administrator(tx, workspace.id, leaver).await?
         {

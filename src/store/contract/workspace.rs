@@ -135,7 +135,7 @@ pub trait WorkspaceStore: WorkspaceReads {
         invitation: &Invitation,
     ) -> Stored<bool>;
 
-    /// Writes an invitation's token and times as they now are; `false` when it is not the workspace's.
+    /// Writes an invitation's token, inviter and times as they now are; `false` when it is not the workspace's.
     async fn update_invitation(
         &mut self,
         workspace: &Locked<Workspace>,

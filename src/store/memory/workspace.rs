@@ -11,6 +11,8 @@ use crate::store::record::{
 };
 use crate::store::{Locked, WorkspaceReads, WorkspaceStore};
 
+const GONE: &str = "no such workspace";
+
 #[async_trait]
 impl<W: Send> WorkspaceReads for View<W> {
     async fn workspace(&mut self, id: WorkspaceId) -> Stored<Option<Workspace>> {
@@ -297,8 +299,9 @@ impl WorkspaceStore for View<Writer> {
         };
         let holder = state.invitation_tokens.get(&invitation.token);
         must(holder.is_none_or(|id| *id == present.id), "another invitation has this token")?;
-        let &Invitation { token, created_at, sent_at, expires_at, .. } = invitation;
-        self.write().put_invitation(&Invitation { token, created_at, sent_at, expires_at, ..present });
+        let &Invitation { token, invited_by, created_at, sent_at, expires_at, .. } = invitation;
+        let next = Invitation { token, invited_by, created_at, sent_at, expires_at, ..present };
+        self.write().put_invitation(&next);
         Ok(true)
     }
 
@@ -313,8 +316,6 @@ impl WorkspaceStore for View<Writer> {
         Ok(count(ids.into_iter().filter(|id| self.write().drop_invitation(*id)).count()))
     }
 }
-
-const GONE: &str = "no such workspace";
 
 impl View<Writer> {
     /// A lock may outlive its workspace: whoever deleted it in this transaction still holds it.

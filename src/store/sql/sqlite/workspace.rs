@@ -288,6 +288,7 @@ impl WorkspaceStore for Open<Writing> {
     ) -> Stored<bool> {
         let parameters = params![
             invitation.token.0,
+            id(invitation.invited_by),
             time(invitation.created_at),
             time(invitation.sent_at),
             time(invitation.expires_at),

@@ -114,8 +114,8 @@ statements! {
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) \
          ON CONFLICT (workspace, email_canonical) DO NOTHING";
     UPDATE_INVITATION =
-        "UPDATE {p}invitations SET token = $1, created_at = $2, sent_at = $3, expires_at = $4 \
-         WHERE workspace = $5 AND id = $6";
+        "UPDATE {p}invitations SET token = $1, invited_by = $2, created_at = $3, sent_at = $4, expires_at = $5 \
+         WHERE workspace = $6 AND id = $7";
     DELETE_INVITATION = "DELETE FROM {p}invitations WHERE workspace = $1 AND id = $2";
     DELETE_INVITATIONS_TO = "DELETE FROM {p}invitations WHERE email_canonical = $1";
 }
