@@ -73,7 +73,7 @@ pub use step_up::Proof;
 pub use team::accept::{AcceptStep, InvitationFace};
 pub use team::entries::EntryView;
 pub use team::explain::{AbleMember, WhoCan};
-pub use team::invitations::{InvitationView, NewInvitation};
+pub use team::invitations::{InvitationView, MAX_INVITED_PROJECTS, NewInvitation};
 pub use team::members::MemberView;
 pub use team::offboard::{Exposure, MAX_LEAVER_OVERLAP, Offboarded, Offboarding};
 pub use team::policy::{KeySummary, WithoutSecondFactor};

@@ -20,7 +20,7 @@ use crate::store::{AuditFilter, Snapshot, StoreError};
 /// Entries sealed in one transaction.
 const BATCH: u32 = 1_000;
 /// Chains looked at in one round.
-const CHAINS: u32 = 256;
+const CHAINS: u32 = 10_000;
 /// The most entries of one page.
 const PAGE: u32 = 1_000;
 /// How long the sealer waits between rounds when there is nothing left to seal.
@@ -34,6 +34,9 @@ pub struct SealedEntries {
     pub entries: u64,
     /// Whether there may be more.
     pub more: bool,
+    /// Chains in which something could not be sealed: their entries were altered from outside, or the store failed. The
+    /// others are sealed all the same.
+    pub stuck: u64,
 }
 
 /// An entry of the log, as shown.
@@ -86,18 +89,29 @@ impl Dashboard {
     /// [`Self::keep_sealing_audit`].
     ///
     /// # Errors
-    /// [`Fault`] when the store fails.
+    /// [`Fault`] when nothing could be sealed that was to be.
     pub async fn seal_audit(&self) -> Result<SealedEntries, Fault> {
         let inner = &self.inner;
         let chains = inner.read().await?.unsealed_chains(CHAINS).await?;
         let more = chains.len() >= usize::try_from(CHAINS).unwrap_or(usize::MAX);
-        let mut sealed = SealedEntries { entries: 0, more };
+        let mut sealed = SealedEntries { entries: 0, more, stuck: 0 };
+        let mut first = None;
         for chain in chains {
-            let count = inner.seal_chain(chain).await?;
+            let count = match inner.seal_chain(chain).await {
+                Ok(count) => count,
+                Err(fault) => {
+                    sealed.stuck += 1;
+                    first.get_or_insert(fault);
+                    continue;
+                }
+            };
             sealed.entries += u64::try_from(count).unwrap_or(u64::MAX);
             sealed.more |= count >= usize::try_from(BATCH).unwrap_or(usize::MAX);
         }
-        Ok(sealed)
+        match first {
+            Some(fault) if sealed.entries == 0 => Err(fault),
+            _ => Ok(sealed),
+        }
     }
 
     /// Chains entries as they come, until the future is dropped. Run it on one task a process.

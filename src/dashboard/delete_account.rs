@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::json;
 
@@ -176,13 +177,19 @@ impl Inner {
         let actor = Actor::Account(account.id);
         let target = Target::Account(account.id);
         // From nowhere: there is nothing to be erased in it.
-        let entry = self.audit(now, actor, Action::AccountDeleted, target, &Source::unknown())?;
+        let entry = self.audit(now, actor.clone(), Action::AccountDeleted, target, &Source::unknown())?;
         self.append(tx, &entry).await?;
-        let mut addresses = self.earlier_addresses(tx, account.id).await?;
+        let mut addresses = self.earlier_addresses(tx, account.id, None).await?;
         addresses.push(account.email.clone());
         for email in &addresses {
             tx.delete_sign_ups_of(email).await?;
-            tx.delete_invitations_to(email).await?;
+            for (workspace, invitation) in tx.delete_invitations_to(email).await? {
+                let target = Target::Invitation(invitation);
+                let entry =
+                    self.audit(now, actor.clone(), Action::InvitationRevoked, target, &Source::unknown())?;
+                let after = Some(json!({ "state": "address_erased" }));
+                self.append(tx, &AuditEntry { after, ..in_workspace(entry, workspace) }).await?;
+            }
             tx.erase_personal(Subject::address(email)).await?;
         }
         tx.delete_account(account).await?;
@@ -192,18 +199,20 @@ impl Inner {
     }
 
     /// The addresses that an account had before the present one, as far as nobody else has them now.
-    async fn earlier_addresses(
+    pub(super) async fn earlier_addresses(
         &self,
         tx: &mut dyn Transaction,
         account: AccountId,
+        since: Option<Timestamp>,
     ) -> Result<Vec<EmailAddress>, Fault> {
         let mut earlier = Vec::new();
         for action in [Action::EmailChanged, Action::RecoveryFinished] {
             let (target, action) = (Some(Target::Account(account)), Some(action));
-            let filter = AuditFilter { target, action, ..AuditFilter::default() };
+            let filter = AuditFilter { target, action, since, ..AuditFilter::default() };
             for entry in tx.find_audit(ChainId::Accounts, &filter, MOST_CHANGES).await? {
                 let before = entry.personal("before.email").and_then(|text| EmailAddress::parse(text).ok());
                 if let Some(email) = before
+                    && !earlier.contains(&email)
                     && tx.account_by_email(&email).await?.is_none()
                 {
                     earlier.push(email);

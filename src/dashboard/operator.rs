@@ -22,6 +22,9 @@ use crate::store::record::{
     AccountStatus, Action, Actor, AuditEntry, Project, Suspension, Target, TokenKind,
 };
 
+/// How many things an audit entry names one by one.
+const MOST_NAMED: usize = 100;
+
 /// The service's operator: a capability that only code holding the [`Dashboard`] can make. No route makes one.
 #[derive(Clone, Debug)]
 pub struct Operator {
@@ -223,7 +226,12 @@ impl Operator {
                 }
                 let mut entry = self.entry(None, action, Target::Account(id))?;
                 if let Some(reason) = reason {
-                    entry.after = Some(json!({ "reason": reason, "without_administrator": orphaned }));
+                    let named = orphaned.get(..MOST_NAMED.min(orphaned.len()));
+                    entry.after = Some(json!({
+                        "reason": reason,
+                        "without_administrator": named,
+                        "how_many": orphaned.len(),
+                    }));
                 }
                 Ok(inner.append(&mut *tx, &entry).await?)
             })

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::Dashboard;
-use super::error::{RecoveryError, SessionError};
+use super::error::{AccountError, RecoveryError, SessionError};
 use super::inner::Inner;
 use super::operator::recovery::recovery_of;
 use super::sessions::Session;
@@ -13,7 +13,7 @@ use crate::id::{AccountId, RecoveryCaseId};
 use crate::ports::{EventKind, Outcome, RecoveryOf};
 use crate::secret::{CancelRecoveryToken, RecoveryEmailToken, TokenDigest};
 use crate::source::Source;
-use crate::store::record::{Account, Action, Actor, RecoveryCase, Target, TokenKind};
+use crate::store::record::{Account, Action, Actor, RecoveryCase, RecoveryKind, Target, TokenKind};
 use crate::store::{Locked, Transaction};
 
 /// An operator-assisted recovery that waits, as shown: never the address that it leads to.
@@ -49,19 +49,20 @@ impl Dashboard {
         Ok(case.filter(|case| case.expires_at > inner.now()).as_ref().map(view))
     }
 
-    /// Cancels the recovery of the account of a session. There being none is no error.
+    /// Cancels the recovery of the account of a session. There being none is no error. Asks for recent proofs: whoever merely
+    /// holds the cookie does not keep the owner out.
     ///
     /// # Errors
-    /// [`SessionError::NotSignedIn`].
-    pub async fn stop_recovery(&self, session: &Session) -> Result<(), SessionError> {
+    /// [`AccountError::StepUpRequired`], [`AccountError::NotSignedIn`].
+    pub async fn stop_recovery(&self, session: &Session) -> Result<(), AccountError> {
         let inner = &self.inner;
         inner
             .within(async |mut tx| {
-                let (account, _) = inner.live_account(&mut *tx, session).await?;
+                let (account, _) = inner.live_and_recent(&mut *tx, session).await?;
                 if let Some(case) = tx.recovery_case(account.id).await? {
                     inner.cancelled(&mut *tx, &account, &case, &session.source).await?;
                 }
-                Ok::<_, SessionError>(())
+                Ok::<_, AccountError>(())
             })
             .await?;
         inner.mail_waits.notify_one();
@@ -148,6 +149,22 @@ impl Inner {
         taken.ok_or(RecoveryError::InvalidLink)?;
         let case = tx.recovery_case(account.id).await?.filter(|case| case.expires_at > now);
         Ok((account, case.ok_or(RecoveryError::InvalidLink)?))
+    }
+
+    /// Cancels a recovery of the second factor that waits: whoever takes the factor down or sets one up has shown proofs,
+    /// and what was to be recovered is gone.
+    pub(super) async fn factor_recovered(
+        &self,
+        tx: &mut dyn Transaction,
+        account: &Locked<Account>,
+        source: &Source,
+    ) -> Result<(), super::error::Fault> {
+        match tx.recovery_case(account.id).await? {
+            Some(case) if case.kind == RecoveryKind::SecondFactor => {
+                self.cancelled(tx, account, &case, source).await
+            }
+            _ => Ok(()),
+        }
     }
 
     async fn cancelled(

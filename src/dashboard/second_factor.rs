@@ -139,6 +139,7 @@ impl Dashboard {
                 };
                 tx.put_totp(&account, &factor).await?;
                 tx.replace_recovery_codes(&account, &rows).await?;
+                inner.factor_recovered(&mut *tx, &account, &session.source).await?;
                 tx.delete_tokens_of(&account, TokenKind::SignIn).await?;
                 found.assurance = found.assurance.with(Factor::Totp, AssertedBy::Local, now);
                 let signed_in = inner.rotate(&mut *tx, session, found).await?;
@@ -172,6 +173,7 @@ impl Dashboard {
                 }
                 tx.replace_recovery_codes(&account, &[]).await?;
                 tx.delete_totp_enrolment(&account).await?;
+                inner.factor_recovered(&mut *tx, &account, &session.source).await?;
                 tx.delete_tokens_of(&account, TokenKind::SignIn).await?;
                 inner.forget_guesses(&mut *tx, session).await?;
                 inner.owe_mail(&mut *tx, now, &account.email, Message::SecondFactorDisabled).await?;

@@ -14,7 +14,8 @@ use crate::id::{AccountId, EntryId, ProjectId, WorkspaceId};
 use crate::name::Label;
 use crate::ports::{EntropyExt, EventKind, Outcome};
 use crate::store::record::{
-    self, Action, Actor, Entitlements, Entry, Membership, Project, Target, Workspace,
+    self, Action, Actor, AssertedBy, Entitlements, Entry, Factor, FactorUse, Membership, Project, Target,
+    Workspace,
 };
 use crate::store::{Locked, Snapshot, StoreError, Transaction};
 
@@ -228,8 +229,9 @@ impl Inner {
     ) -> Result<(EntryId, bool), WorkspaceError> {
         if let Some(present) = tx.entry_of(session.id, workspace.id).await? {
             let Some(ended) = present.ended_at else { return Ok((present.id, true)) };
-            // Whoever merely holds the token has shown nothing since.
-            if !session.assurance.factors().iter().any(|used| used.at > ended) {
+            // Whoever merely holds the token has shown nothing since; a factor that was set up meanwhile proves nothing.
+            let proves = |used: &FactorUse| used.factor == Factor::Password || used.by != AssertedBy::Local;
+            if !session.assurance.factors().iter().any(|used| used.at > ended && proves(used)) {
                 return Err(WorkspaceError::EntryEnded);
             }
             let id = present.id;

@@ -103,6 +103,12 @@ pub enum TeamError {
         /// How many it may have.
         most: usize,
     },
+    /// An invitation that says something of its own in more projects than it may.
+    #[error("an invitation says something of its own in at most {most} projects")]
+    TooManyProjects {
+        /// In how many it may.
+        most: usize,
+    },
     /// The leaver is the custodian of service keys: name the member who takes them over.
     #[error("name a member who takes over the service keys")]
     SuccessorNeeded,
@@ -181,6 +187,7 @@ impl Coded for TeamError {
             Self::UnknownNames(_) => "unknown_names",
             Self::RoleInUse { .. } => "role_in_use",
             Self::TooManyRoles { .. } => "too_many_roles",
+            Self::TooManyProjects { .. } => "too_many_projects",
             Self::SuccessorNeeded => "successor_needed",
             Self::BadSuccessor => "bad_successor",
             Self::NotExposed { .. } => "key_not_exposed",

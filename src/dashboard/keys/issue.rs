@@ -110,7 +110,11 @@ impl Dashboard {
                 let now = inner.now();
                 let workspace = inner.locked(&mut *tx, member).await?;
                 let (key, _) = inner.visible(&mut *tx, member, id).await?;
-                inner.may_rotate(&mut *tx, member, &workspace, &key).await?;
+                inner.may_rotate(&mut *tx, member, &key).await?;
+                let project = inner.project_of(&mut *tx, member, key.project).await?;
+                if workspace.archived_at.is_some() || project.archived_at.is_some() {
+                    return Err(WorkspaceError::Archived.into());
+                }
                 if key.revoked_at.is_some() {
                     return Err(KeyError::Revoked);
                 }
@@ -153,7 +157,7 @@ impl Inner {
         workspace: &Locked<Workspace>,
         key: Key,
     ) -> Result<IssuedKey, KeyError> {
-        self.may_rotate(tx, member, workspace, &key).await?;
+        self.may_rotate(tx, member, &key).await?;
         let environment =
             self.format.environment(&key.environment).map_err(|_| KeyError::UnknownEnvironment)?;
         self.add_rotated(tx, member, workspace, key, &environment, None).await
@@ -178,17 +182,8 @@ impl Inner {
         Ok(IssuedKey { key, text, committed: self.committed() })
     }
 
-    async fn may_rotate(
-        &self,
-        tx: &mut dyn Transaction,
-        member: &Member,
-        workspace: &Workspace,
-        key: &Key,
-    ) -> Result<(), KeyError> {
+    async fn may_rotate(&self, tx: &mut dyn Transaction, member: &Member, key: &Key) -> Result<(), KeyError> {
         let project = self.project_of(tx, member, key.project).await?;
-        if workspace.archived_at.is_some() || project.archived_at.is_some() {
-            return Err(WorkspaceError::Archived.into());
-        }
         self.project_second_factor(tx, member, &project).await?;
         match owner(key) {
             Some(owner) if owner == member.account() => {
@@ -198,10 +193,8 @@ impl Inner {
             Some(_) => Err(self.without_right(member, key.project, KeyError::NotYours)),
             None => {
                 let rights = self.require(tx, member, Permission::KEYS_SERVICE, key.project).await?;
-                // What the ceiling takes away is not gained by seeing the secret.
-                let ceiling = workspace.service_ceiling.as_ref();
-                let worth = key.scopes.iter().filter(|scope| ceiling.is_none_or(|c| c.contains(*scope)));
-                let worth = self.catalogue.scopes(worth).set;
+                // All of them, whatever the ceiling takes away today: a secret outlasts a ceiling.
+                let worth = self.catalogue.scopes(&key.scopes).set;
                 let beyond = worth.difference(&rights.scopes);
                 if beyond.is_empty() { Ok(()) } else { Err(self.too_wide(member, key.project, &beyond)) }
             }

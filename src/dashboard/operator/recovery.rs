@@ -27,8 +27,12 @@ use crate::throttle::CounterKey;
 /// For how long a recovery may be finished once its wait is over.
 const MAY_BE_FINISHED: SignedDuration = SignedDuration::from_hours(24 * 14);
 
+/// For how long after a change of address the one before hears of a recovery, too.
+const LATELY: SignedDuration = SignedDuration::from_hours(24 * 90);
+
 impl Operator {
-    /// Opens a recovery of an account and tells every known address, with a link that cancels it. For
+    /// Opens a recovery of an account and tells every known address (those given up within 90 days included), with a link
+    /// that cancels it. For
     /// [`RecoveryKind::Email`] the new address is mailed a link too, and has to be proven before the recovery can be
     /// finished. An account has one recovery at a time.
     ///
@@ -214,6 +218,11 @@ impl Inner {
             link: link(base, "cancel-recovery", &cancel),
         };
         self.owe_mail(tx, now, &account.email, opened(&self.config.link_base)).await?;
+        // One that was given up lately may have been taken from its owner.
+        let since = now.saturating_sub(LATELY).unwrap_or(now);
+        for earlier in self.earlier_addresses(tx, account.id, Some(since)).await? {
+            self.owe_mail(tx, now, &earlier, opened(&self.config.link_base)).await?;
+        }
         if let RecoveryKind::Email(next) = &case.kind {
             let proof: RecoveryEmailToken = self.entropy.token()?;
             let expires_at = now.saturating_add(self.config.verify_link).unwrap_or(now);

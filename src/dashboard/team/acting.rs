@@ -130,6 +130,19 @@ impl Acting<'_> {
         self.inner.catalogue.permission_bit(permission).is_some_and(|bit| rights.permissions.contains(bit))
     }
 
+    /// Whether somebody of this reach could decide who else is in the workspace, or what holds there.
+    pub(in crate::dashboard) fn administers(&self, reach: &Reach) -> bool {
+        const ADMINISTERING: [Permission; 4] = [
+            Permission::MEMBERS_MANAGE,
+            Permission::ROLES_MANAGE,
+            Permission::POLICY_MANAGE,
+            Permission::WORKSPACE_MANAGE,
+        ];
+        let rights = self.inner.catalogue.rights(&reach.standing(None), &self.book);
+        let administering = self.inner.catalogue.permissions(&ADMINISTERING).set;
+        !rights.permissions.intersection(&administering).is_empty()
+    }
+
     /// The actor's rights in a place.
     pub(in crate::dashboard) fn rights(&self, project: Option<ProjectId>) -> Rights {
         self.inner.catalogue.rights(&self.reach.standing(project), &self.book)

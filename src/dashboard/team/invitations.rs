@@ -21,6 +21,9 @@ use crate::secret::InvitationToken;
 use crate::store::record::{Action, Invitation, PersonalValue, Subject, Target, Workspace};
 use crate::store::{Locked, Transaction};
 
+/// In how many projects an invitation may say something of its own.
+pub const MAX_INVITED_PROJECTS: usize = 500;
+
 /// Somebody to be invited.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewInvitation {
@@ -59,7 +62,8 @@ pub struct InvitationView {
 impl Dashboard {
     /// Invites an address: mails it a link that works once, for a bounded time, for that address alone. Whether the
     /// address has an account makes no difference to the answer. Asks for `members.invite`, and for all that the
-    /// invitation promises, everywhere: now, and again when it is accepted.
+    /// invitation promises, everywhere: now, and again when it is accepted. An invitation to administer the workspace asks
+    /// for recent proofs as well.
     ///
     /// # Errors
     /// [`TeamError::AlreadyInvited`], [`TeamError::Lacking`], [`TeamError::NotEntitled`] when all seats are taken, and
@@ -79,6 +83,10 @@ impl Dashboard {
                 let (locked, acting) = inner.locked_open(&mut *tx, member).await?;
                 acting.require(Permission::MEMBERS_INVITE)?;
                 inner.promised(&mut *tx, &acting, new).await?;
+                let promise = Reach { role: new.role, projects: new.projects.clone() };
+                if acting.administers(&promise) {
+                    acting.require_recent(&mut *tx).await?;
+                }
                 let people = tx.people(locked.id).await?;
                 let is_member = people.iter().any(|p| p.email.canonical() == new.email.canonical());
                 if is_member && acting.may(&Permission::MEMBERS_READ, None) {
@@ -159,7 +167,11 @@ impl Dashboard {
                 let (locked, acting) = inner.locked_open(&mut *tx, member).await?;
                 acting.require(Permission::MEMBERS_INVITE)?;
                 let found = inner.invitation_of(&mut *tx, member, id).await?;
-                acting.covers(&inner.promise_of(&mut *tx, &found).await?)?;
+                let promise = inner.promise_of(&mut *tx, &found).await?;
+                acting.covers(&promise)?;
+                if acting.administers(&promise) {
+                    acting.require_recent(&mut *tx).await?;
+                }
                 let token: InvitationToken = inner.entropy.token()?;
                 let invitation = Invitation {
                     token: token.digest(),
@@ -214,6 +226,9 @@ impl Inner {
         new: &NewInvitation,
     ) -> Result<(), TeamError> {
         acting.known(new.role)?;
+        if new.projects.len() > MAX_INVITED_PROJECTS {
+            return Err(TeamError::TooManyProjects { most: MAX_INVITED_PROJECTS });
+        }
         for (project, role) in &new.projects {
             self.project_of(tx, acting.member, *project).await?;
             if let ProjectRole::Is(role) = role {

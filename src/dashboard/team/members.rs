@@ -51,8 +51,8 @@ impl Dashboard {
         Ok(people.into_iter().map(|person| view(&acting, person)).collect())
     }
 
-    /// Gives a member another role in the workspace. Asks for `members.manage`, and for all that the member has and
-    /// would have, everywhere.
+    /// Gives a member another role in the workspace. Asks for `members.manage`, recent proofs, and all that the member has
+    /// and would have, everywhere. The owner of a personal workspace stays its Admin.
     ///
     /// # Errors
     /// [`TeamError::Lacking`], [`TeamError::LastAdministrator`], and others.
@@ -72,8 +72,12 @@ impl Dashboard {
                 let now = acting.reach_of(&present);
                 acting.covers(&now)?;
                 acting.covers(&Reach { role, ..now })?;
+                acting.require_recent(&mut *tx).await?;
                 if present.role == role {
                     return Ok(());
+                }
+                if locked.personal_of == Some(account) {
+                    return Err(TeamError::PersonalWorkspace);
                 }
                 if present.role == Role::Admin
                     && !inner.keeps_administrator(&mut *tx, locked.id, account).await?
@@ -92,7 +96,7 @@ impl Dashboard {
     }
 
     /// Lets a project say something else of a member than the workspace role, or (`None`) nothing any more. Asks for
-    /// `members.manage`, and for all that the member has and would have, everywhere. Of a workspace Admin a project's
+    /// `members.manage`, recent proofs, and all that the member has and would have, everywhere. Of a workspace Admin a project's
     /// word counts only once they are none any more.
     ///
     /// # Errors
@@ -122,6 +126,7 @@ impl Dashboard {
                 };
                 acting.covers(&now)?;
                 acting.covers(&next)?;
+                acting.require_recent(&mut *tx).await?;
                 let before = now.projects.get(&project);
                 if before == role.as_ref() {
                     return Ok::<_, TeamError>(());

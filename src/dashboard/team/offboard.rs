@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::acting::{Acting, reach};
+use super::acting::{Acting, is_administrator, reach};
 use super::is_reason;
 use super::preview::Holdings;
 use crate::access::{Permission, Role};
@@ -35,7 +35,8 @@ pub const MAX_LEAVER_OVERLAP: Duration = Duration::from_hours(24);
 /// How a membership is to end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Offboarding {
-    /// The member who takes over the service keys in the leaver's care. Needed if there are any.
+    /// The member who takes over the service keys in the leaver's care. Needed if there are any; who leaves by themselves and
+    /// names nobody leaves them to the administrator who is in the workspace longest.
     pub successor: Option<AccountId>,
     /// What becomes of the service keys whose secret the leaver was shown, unless `exposed` says otherwise.
     pub default: Exposure,
@@ -94,8 +95,8 @@ pub(in crate::dashboard) struct Parting<'a> {
 }
 
 impl Dashboard {
-    /// Ends somebody's membership. Asks for `members.manage` and for all that the person has, everywhere. Ending one's own
-    /// is [leaving](Self::leave).
+    /// Ends somebody's membership. Asks for `members.manage`, recent proofs, and all that the person has, everywhere. Ending
+    /// one's own is [leaving](Self::leave).
     ///
     /// # Errors
     /// [`TeamError::LastAdministrator`], [`TeamError::PersonalWorkspace`] for its owner, [`TeamError::SuccessorNeeded`],
@@ -118,6 +119,7 @@ impl Dashboard {
                 acting.require(Permission::MEMBERS_MANAGE)?;
                 let membership = tx.membership(locked.id, account).await?.ok_or(WorkspaceError::NotFound)?;
                 acting.covers(&acting.reach_of(&membership))?;
+                acting.require_recent(&mut *tx).await?;
                 let (workspace, membership) = (&locked, &membership);
                 let parting = Parting { workspace, membership, by: By::Manager(&acting), plan };
                 inner.part(&mut *tx, &parting).await
@@ -224,7 +226,16 @@ impl Inner {
         if holdings.custody.is_empty() {
             return Ok(());
         }
-        let successor = parting.plan.successor.ok_or(TeamError::SuccessorNeeded)?;
+        let successor = match (parting.plan.successor, &parting.by) {
+            (Some(successor), _) => successor,
+            (None, By::Manager(_)) => return Err(TeamError::SuccessorNeeded),
+            // Who leaves may not even see who else is here.
+            (None, By::Leaver(_)) => {
+                let people = tx.people(workspace.id).await?;
+                let first = people.iter().find(|p| is_administrator(p) && p.membership.account != leaver);
+                first.map(|person| person.membership.account).ok_or(TeamError::SuccessorNeeded)?
+            }
+        };
         if successor == leaver {
             return Err(TeamError::BadSuccessor);
         }
@@ -258,7 +269,9 @@ impl Inner {
         let question = crate::access::Question::from(Permission::KEYS_SERVICE);
         let able = keys.iter().all(|key| {
             let standing = has.standing(Some(key.project));
+            let scopes = self.catalogue.scopes(&key.scopes).set;
             self.catalogue.decide(&question, Some(&standing), &book).is_allowed()
+                && scopes.is_subset_of(&self.catalogue.rights(&standing, &book).scopes)
         });
         found.filter(|_| able).map(|account| account.email).ok_or(TeamError::BadSuccessor)
     }

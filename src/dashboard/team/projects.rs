@@ -16,6 +16,9 @@ use crate::ports::EntropyExt;
 use crate::store::record::{Action, Project, Target, Workspace};
 use crate::store::{Locked, Transaction};
 
+/// How many keys an audit entry names one by one.
+const MOST_NAMED: usize = 500;
+
 /// What is to change of a project; `None` leaves a thing as it is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ProjectChange {
@@ -183,7 +186,13 @@ impl Dashboard {
                 let project = inner.managed(&mut *tx, &acting, id).await?;
                 acting.require_recent(&mut *tx).await?;
                 let (action, target) = (Action::ProjectDeleted, Target::Project(id));
-                acting.audit(&mut *tx, action, target, Some(shown(&project)), None).await?;
+                let mut before = shown(&project);
+                let keys = inner.all_keys(&mut *tx, locked.id).await?;
+                let dying = keys.iter().filter(|key| key.project == id && key.revoked_at.is_none());
+                let dying: Vec<_> = dying.map(|key| key.id).collect();
+                before["live_keys"] = json!(dying.get(..MOST_NAMED.min(dying.len())));
+                before["how_many_keys"] = json!(dying.len());
+                acting.audit(&mut *tx, action, target, Some(before), None).await?;
                 if tx.delete_project(&locked, id).await? {
                     Ok(())
                 } else {

@@ -44,7 +44,7 @@ impl Dashboard {
         Ok(acting.book.iter().cloned().collect())
     }
 
-    /// Defines a role. Asks for `roles.manage`, and for all that the role grants, everywhere.
+    /// Defines a role. Asks for `roles.manage`, recent proofs, and all that the role grants, everywhere.
     ///
     /// # Errors
     /// [`TeamError`].
@@ -58,6 +58,7 @@ impl Dashboard {
                     return Err(TeamError::TooManyRoles { most: MAX_ROLES });
                 }
                 let role = inner.checked_role(&acting, inner.entropy.id(inner.now())?, new)?;
+                acting.require_recent(&mut *tx).await?;
                 tx.put_role(&locked, &role).await?;
                 let target = Target::Role(role.id);
                 acting.audit(&mut *tx, Action::RoleCreated, target, None, Some(shown(&role))).await?;
@@ -69,7 +70,7 @@ impl Dashboard {
     }
 
     /// Gives a role another definition: its holders gain and lose at once, their keys included. Asks for
-    /// `roles.manage`, for all that the role grants before and after, and for all that each holder has.
+    /// `roles.manage`, recent proofs, all that the role grants before and after, and all that each holder has.
     ///
     /// # Errors
     /// [`TeamError`].
@@ -95,6 +96,7 @@ impl Dashboard {
                         acting.covers(&reach)?;
                     }
                 }
+                acting.require_recent(&mut *tx).await?;
                 if next == present {
                     return Ok::<_, TeamError>(());
                 }
@@ -142,9 +144,12 @@ impl Inner {
         new: &NewRole,
     ) -> Result<RoleDefinition, TeamError> {
         let name = new.name.as_str();
-        let builtin = BuiltinRole::ALL.iter().any(|role| role.to_string().eq_ignore_ascii_case(name));
+        // Neither by case nor by what cannot be seen does a role read like a built-in one.
+        let read: String =
+            name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect();
+        let builtin = BuiltinRole::ALL.iter().any(|role| role.to_string() == read);
         let taken = acting.book.iter().any(|role| role.id != id && role.name == name);
-        if builtin || taken || name.eq_ignore_ascii_case("none") {
+        if builtin || taken || read == "none" {
             return Err(TeamError::NameTaken);
         }
         if let Err(unknown) = self.catalogue.check_in_use(&new.permissions, &new.scopes) {

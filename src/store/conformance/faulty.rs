@@ -383,7 +383,7 @@ pass_on! {
         fn insert_invitation(workspace: &Locked<Workspace>, invitation: &Invitation) -> bool;
         fn update_invitation(workspace: &Locked<Workspace>, invitation: &Invitation) -> bool;
         fn delete_invitation(workspace: &Locked<Workspace>, id: InvitationId) -> bool;
-        fn delete_invitations_to(email: &EmailAddress) -> u32;
+        fn delete_invitations_to(email: &EmailAddress) -> Vec<(WorkspaceId, InvitationId)>;
     }
 
     impl [] KeyStore for Open<dyn Transaction> {

@@ -145,10 +145,10 @@ pub(super) async fn an_address_has_one_invitation_to_a_workspace(fresh: &Fresh) 
         let address = email("guest.1@example.com")?;
         same(
             "delete_invitations_to, to whichever workspace",
-            &tx.delete_invitations_to(&address).await?,
-            &2,
+            &sorted(tx.delete_invitations_to(&address).await?),
+            &sorted(vec![(first.workspace, first.id), (away.workspace, away.id)]),
         )?;
-        same("delete_invitations_to a second time", &tx.delete_invitations_to(&address).await?, &0)?;
+        same("delete_invitations_to a second time", &tx.delete_invitations_to(&address).await?, &vec![])?;
     })?;
     look!(backend, |read| {
         none("an invitation to that address", read.invitation(first.id).await?)?;
@@ -234,4 +234,9 @@ pub(super) async fn of_200_callers_one_invites_an_address(fresh: &Fresh) -> Resu
     let tokens: BTreeSet<_> = (0..CALLERS).map(|number| digest(100 + number)).collect();
     let one = found.len() == 1 && found.iter().all(|invitation| tokens.contains(&invitation.token));
     yes("the address has one invitation", one)
+}
+
+fn sorted(mut all: Vec<(WorkspaceId, InvitationId)>) -> Vec<(WorkspaceId, InvitationId)> {
+    all.sort_unstable();
+    all
 }

@@ -145,6 +145,9 @@ pub trait WorkspaceStore: WorkspaceReads {
     /// Deletes an invitation to the locked workspace; `true` for exactly one caller.
     async fn delete_invitation(&mut self, workspace: &Locked<Workspace>, id: InvitationId) -> Stored<bool>;
 
-    /// Deletes all invitations of an address, to whichever workspace: one statement that needs no lock.
-    async fn delete_invitations_to(&mut self, email: &EmailAddress) -> Stored<u32>;
+    /// Deletes all invitations of an address, to whichever workspace, and answers which: one statement that needs no lock.
+    async fn delete_invitations_to(
+        &mut self,
+        email: &EmailAddress,
+    ) -> Stored<Vec<(WorkspaceId, InvitationId)>>;
 }

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use super::{Stored, View, Writer, copy, count, must};
+use super::{Stored, View, Writer, copy, must};
 use crate::email::EmailAddress;
 use crate::id::{AccountId, EntryId, InvitationId, ProjectId, SessionId, WorkspaceId};
 use crate::secret::TokenDigest;
@@ -311,9 +311,17 @@ impl WorkspaceStore for View<Writer> {
         Ok(is_its && self.write().drop_invitation(id))
     }
 
-    async fn delete_invitations_to(&mut self, email: &EmailAddress) -> Stored<u32> {
-        let ids: Vec<_> = self.read().invitations_to.of(email.canonical().into()).collect();
-        Ok(count(ids.into_iter().filter(|id| self.write().drop_invitation(*id)).count()))
+    async fn delete_invitations_to(
+        &mut self,
+        email: &EmailAddress,
+    ) -> Stored<Vec<(WorkspaceId, InvitationId)>> {
+        let state = self.read();
+        let ids = state.invitations_to.of(email.canonical().into());
+        let found: Vec<_> = ids.filter_map(|id| Some((state.invitations.get(&id)?.workspace, id))).collect();
+        for (_, id) in &found {
+            self.write().drop_invitation(*id);
+        }
+        Ok(found)
     }
 }
 

@@ -11,7 +11,7 @@ use crate::secret::TokenDigest;
 use crate::store::record::{
     Change, Entry, Invitation, Membership, Person, Project, ProjectMembership, Session, Suspension, Workspace,
 };
-use crate::store::sql::rows::{id, json, opt_json, opt_time, time, workspace as read};
+use crate::store::sql::rows::{Reader, id, json, opt_json, opt_time, time, workspace as read};
 use crate::store::sql::statements::workspace as sql;
 use crate::store::{Locked, StoreError, WorkspaceReads, WorkspaceStore};
 
@@ -306,8 +306,12 @@ impl WorkspaceStore for Open<Writing> {
         self.conn()?.wrote(sql::DELETE_INVITATION, params![id(workspace.id), id(invitation)])
     }
 
-    async fn delete_invitations_to(&mut self, email: &EmailAddress) -> Stored<u32> {
-        self.conn()?.run(sql::DELETE_INVITATIONS_TO, params![email.canonical()])
+    async fn delete_invitations_to(
+        &mut self,
+        email: &EmailAddress,
+    ) -> Stored<Vec<(WorkspaceId, InvitationId)>> {
+        let gone = |row: &mut Reader<'_>| Ok((row.id("invitations.workspace")?, row.id("invitations.id")?));
+        self.conn()?.many(sql::DELETE_INVITATIONS_TO, params![email.canonical()], gone)
     }
 }
 

@@ -117,5 +117,6 @@ statements! {
         "UPDATE {p}invitations SET token = $1, invited_by = $2, created_at = $3, sent_at = $4, expires_at = $5 \
          WHERE workspace = $6 AND id = $7";
     DELETE_INVITATION = "DELETE FROM {p}invitations WHERE workspace = $1 AND id = $2";
-    DELETE_INVITATIONS_TO = "DELETE FROM {p}invitations WHERE email_canonical = $1";
+    DELETE_INVITATIONS_TO =
+        "DELETE FROM {p}invitations WHERE email_canonical = $1 RETURNING workspace, id";
 }
