@@ -16,7 +16,8 @@
 //! | finish a sign-in | send the `pending` token of the first step in the body of the second |
 //! | change anything | send the dashboard's `Origin`, as browsers do by themselves (or `Sec-Fetch-Site: same-origin`); `curl` needs `-H 'Origin: https://…'` |
 //! | send a body | `Content-Type: application/json`, one object of at most 16 KiB, no unknown or repeated members |
-//! | read an error | `application/problem+json` (RFC 9457) with a stable `code`; `retry_after` in seconds |
+//! | read an error | `application/problem+json` (RFC 9457) with a stable `code`; `retry_after` in seconds; where it may be said, `allowed_by`: single changes that would each allow it, and for a missing right the `rule` that decided |
+//! | take the audit log away | `GET …/audit/export`: JSON Lines for [`audit::verify`](crate::audit::verify); [`NEXT_HEADER`] says what to ask for as `after` next, and is missing at the last piece |
 //!
 //! # What an answer means
 //! | status | when |
@@ -26,8 +27,8 @@
 //! | 403 | known and refused: a right is missing, proofs must be shown again, a foreign origin, a scope is missing |
 //! | 404 | not there, or not yours: the two look alike |
 //! | 405, 413, 415, 431 | method, body length, content type, header length |
-//! | 409 | not in this state: revoked, done before, no second factor |
-//! | 422 | well-formed, and not acceptable: a weak password, an unknown scope |
+//! | 409 | not in this state: revoked, archived, done before, no second factor, the last administrator, no seat left |
+//! | 422 | well-formed, and not acceptable: a weak password, an unknown scope, no successor |
 //! | 429 | too many tries; `Retry-After` in seconds |
 //! | 500 | something failed; nothing more is said. `commit_unknown`: look whether it happened |
 //! | 503 | too much at once; `Retry-After` |
@@ -64,6 +65,7 @@ use crate::dashboard::Dashboard;
 pub use api::{BadRealm, RequireKey};
 pub use cookie::{COOKIE_NAME, INSECURE_COOKIE_NAME};
 pub use guard::MAX_HEADERS;
+pub use handlers::audit::NEXT_HEADER;
 pub use options::{BadOrigin, WebOptions};
 pub use problem::Problem;
 pub use routes::{Needs, Route, dashboard_router, dashboard_routes};

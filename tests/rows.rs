@@ -17,6 +17,8 @@
 
 #[path = "rows/classes.rs"]
 mod classes;
+#[path = "rows/context.rs"]
+mod context;
 #[path = "rows/events.rs"]
 mod events;
 #[path = "rows/ledger.rs"]

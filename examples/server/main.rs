@@ -73,11 +73,16 @@ async fn main() -> Result<(), Failure> {
         .route("/verify-email", get(page))
         .route("/reset-password", get(page))
         .route("/confirm-email", get(page))
+        .route("/invitation", get(page))
+        .route("/cancel-recovery", get(page))
+        .route("/confirm-recovery", get(page))
         .merge(guard.protect(model::router()));
 
     let mailer = mail::Folder::open(data.join("mail"))?;
     let sender = people.clone();
     tokio::spawn(async move { sender.keep_sending_mail(&mailer).await });
+    let sealer = people.clone();
+    tokio::spawn(async move { sealer.keep_sealing_audit().await });
     tokio::spawn(sweep(people));
     let usage = programs.usage().map(|usage| usage.start(Duration::from_secs(2)));
 

@@ -17,10 +17,12 @@ use super::Dashboard;
 use super::error::{KeyError, WorkspaceError};
 use super::inner::Inner;
 use super::workspaces::Member;
-use crate::access::{Permission, Rights, Scope};
+use crate::access::{Permission, Rights, Scope, ScopeSet};
+use crate::error::Coded;
 use crate::id::{KeyId, OperationId, ProjectId};
 use crate::key::{Allowlist, KeyText, RateLimit};
 use crate::name::DisplayName;
+use crate::ports::{EventKind, Outcome};
 use crate::store::record::{Key, KeyKind, Project, Workspace};
 use crate::store::{Locked, Snapshot, Transaction};
 
@@ -136,14 +138,15 @@ impl Inner {
         if end > now { Ok(Some(end)) } else { Err(KeyError::ExpiryNotInFuture) }
     }
 
-    /// Whether all scopes are known and within what may be given.
+    /// Whether all scopes are known and within what the member may give in the project.
     fn check_scopes(
         &self,
-        scopes: &BTreeSet<Scope>,
+        member: &Member,
+        new: &NewKey,
         rights: &Rights,
         ceiling: Option<&BTreeSet<Scope>>,
     ) -> Result<(), KeyError> {
-        let wanted = self.catalogue.scopes(scopes);
+        let wanted = self.catalogue.scopes(&new.scopes);
         if let Some(unknown) = wanted.unknown.first() {
             return Err(KeyError::UnknownScope(unknown.clone()));
         }
@@ -152,11 +155,20 @@ impl Inner {
             may = may.intersection(&self.catalogue.scopes(ceiling).set);
         }
         let beyond = wanted.set.difference(&may);
-        if beyond.is_empty() {
-            Ok(())
-        } else {
-            Err(KeyError::ScopesTooWide(self.catalogue.scope_names(&beyond)))
-        }
+        if beyond.is_empty() { Ok(()) } else { Err(self.too_wide(member, new.project, &beyond)) }
+    }
+
+    /// A refusal for want of scopes.
+    fn too_wide(&self, member: &Member, project: ProjectId, beyond: &ScopeSet) -> KeyError {
+        self.without_right(member, project, KeyError::ScopesTooWide(self.catalogue.scope_names(beyond)))
+    }
+
+    /// A refusal for want of something that no permission gives, told to the operator like one for want of a permission.
+    fn without_right(&self, member: &Member, project: ProjectId, error: KeyError) -> KeyError {
+        let event = self.event(EventKind::AccessDenied, Outcome::Refused, &member.session().source);
+        let event = event.code(error.code()).account(member.account()).workspace(member.workspace());
+        self.tell(event.project(project));
+        error
     }
 
     /// The locked workspace of the member.

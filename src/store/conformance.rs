@@ -12,14 +12,21 @@
 //! ```
 
 mod accounts;
+mod audit;
+mod chains;
 mod changes;
+mod deletions;
 mod faulty;
 mod flaw;
+mod holdings;
+mod invitations;
 mod keys;
 mod list;
 mod locks;
+mod members;
 mod policy;
 mod races;
+mod recoveries;
 mod sample;
 mod sessions;
 mod storm;

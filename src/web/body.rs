@@ -4,6 +4,9 @@
 //! member given twice, or a value of another type is refused; nothing is coerced. Secrets become [`SecretString`]s
 //! as they are read.
 
+mod strict;
+mod team;
+
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -16,9 +19,15 @@ use crate::recovery::TypedRecoveryCode;
 use crate::secret::{ExposeSecret as _, SecretString};
 use crate::totp::TotpCode;
 
+pub use strict::ById;
+pub use team::{
+    ChangeProject, Custodian, DefineRole, DeleteAccount, ExposedKeys, GivenRole, Invite, Leaving, Name,
+    NewProject, Required, ServiceCeiling, TryOut,
+};
+
 /// The longest body, in bytes: 16 KiB.
 pub const MAX_BODY: usize = 16 * 1024;
-/// The most scopes in one body.
+/// The most scopes, and the most permissions, in one body.
 pub const MAX_SCOPES: usize = crate::access::MAX_NAMES;
 
 /// A body is not what the route takes. It says where, never what stood there.
@@ -184,6 +193,7 @@ pub struct IssueKey {
     /// From where it may be used; from anywhere if left out.
     pub allowlist: Option<Vec<String>>,
     /// How many requests it may make.
+    #[serde(default, deserialize_with = "strict::object")]
     pub rate_limit: Option<RateLimit>,
     /// An id of the client's choice: a second try under it makes no second key.
     pub operation: Option<OperationId>,

@@ -1,6 +1,9 @@
 //! What an outsider sees of each error: status, code, fields.
 
+mod team;
+
 use core::time::Duration;
+use std::collections::BTreeSet;
 
 use axum::http::{HeaderValue, StatusCode};
 use serde_json::Value;
@@ -8,10 +11,8 @@ use serde_json::Value;
 use super::problem::Problem;
 use crate::access::{Denial, Question, Scope};
 use crate::api::Denied;
-use crate::dashboard::{
-    AccountError, Fault, KeyError, ResetError, SessionError, SignInError, SignUpError, WorkspaceError,
-};
-use crate::error::Coded;
+use crate::dashboard::{AccountError, Fault, ResetError, SessionError, SignInError, SignUpError};
+use crate::error::{Coded, Explained};
 use crate::password::WeakPassword;
 use crate::store::StoreError;
 use crate::throttle::Refused;
@@ -64,14 +65,23 @@ fn denied(denial: &Denial) -> Problem {
         return Problem::not_found();
     }
     let problem = Problem::new(StatusCode::FORBIDDEN, "denied", "you may not do this");
+    let problem = explained(problem.with("rule", denial.code()), denial);
     match denial.decision().question() {
         Question::Permission(name) => problem.with("permission", name.as_str()),
         Question::Scope(name) => problem.with("scope", name.as_str()),
     }
 }
 
-fn names<'a>(scopes: impl IntoIterator<Item = &'a Scope>) -> Value {
-    scopes.into_iter().map(|scope| Value::from(scope.as_str())).collect()
+/// With what would allow it, where that may be said.
+fn explained(problem: Problem, error: &impl Explained) -> Problem {
+    match error.allowed_by() {
+        none if none.is_empty() => problem,
+        changes => problem.with("allowed_by", changes),
+    }
+}
+
+fn names<T>(names: &BTreeSet<T>, text: impl Fn(&T) -> &str) -> Value {
+    names.iter().map(|name| Value::from(text(name))).collect()
 }
 
 impl From<SignUpError> for Problem {
@@ -139,49 +149,6 @@ impl From<AccountError> for Problem {
             AccountError::Throttled(why) => refused(why),
             AccountError::Busy => Self::busy(),
             AccountError::Fault(why) => fault(why),
-        }
-    }
-}
-
-impl From<WorkspaceError> for Problem {
-    fn from(error: WorkspaceError) -> Self {
-        match &error {
-            WorkspaceError::NotSignedIn => Self::not_signed_in(),
-            WorkspaceError::NotFound => Self::not_found(),
-            WorkspaceError::Suspended | WorkspaceError::EntryEnded => of(StatusCode::FORBIDDEN, &error),
-            WorkspaceError::Archived => of(StatusCode::CONFLICT, &error),
-            WorkspaceError::SecondFactorNeeded { enrolled } => {
-                of(StatusCode::FORBIDDEN, &error).with("enrolled", *enrolled)
-            }
-            WorkspaceError::StepUpRequired { second_factor } => {
-                of(StatusCode::FORBIDDEN, &error).with("second_factor", *second_factor)
-            }
-            WorkspaceError::Denied(denial) => denied(denial),
-            WorkspaceError::Fault(why) => fault(why),
-        }
-    }
-}
-
-impl From<KeyError> for Problem {
-    fn from(error: KeyError) -> Self {
-        let unprocessable = StatusCode::UNPROCESSABLE_ENTITY;
-        match error {
-            KeyError::Workspace(error) => error.into(),
-            KeyError::UnknownScope(ref scope) => {
-                let name = scope.as_str().to_owned();
-                of(unprocessable, &error).with("scope", name)
-            }
-            KeyError::ScopesTooWide(ref scopes) => {
-                let scopes = names(scopes);
-                of(StatusCode::FORBIDDEN, &error).with("scopes", scopes)
-            }
-            KeyError::UnknownEnvironment | KeyError::ExpiryNotInFuture | KeyError::BadOverlap => {
-                of(unprocessable, &error)
-            }
-            KeyError::Revoked => of(StatusCode::CONFLICT, &error),
-            KeyError::NotYours => of(StatusCode::FORBIDDEN, &error),
-            KeyError::AlreadyDone { key } => of(StatusCode::CONFLICT, &error).with("key", key.to_string()),
-            KeyError::Fault(why) => fault(&why),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! One request on its way to a handler, and the answer on its way back.
 
 use core::str::FromStr;
+use std::collections::BTreeSet;
 
 use axum::body::Body;
 use axum::extract::{FromRequestParts as _, RawPathParams, Request};
@@ -9,13 +10,14 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Value, json};
 use zeroize::Zeroize as _;
 
 use super::Web;
-use super::body::{BadBody, MAX_BODY, Nothing, parse_body};
+use super::body::{BadBody, MAX_BODY, MAX_SCOPES, Nothing, parse_body};
 use super::problem::Problem;
-use crate::dashboard::{Dashboard, SignedIn};
+use crate::access::{Permission, Scope};
+use crate::dashboard::{Committed, Dashboard, SignedIn};
 use crate::email::EmailAddress;
 use crate::error::Coded;
 use crate::source::Source;
@@ -58,16 +60,14 @@ impl Incoming {
 
     /// The parameters of the query, in the order of `names`. Others, and any given twice, are refused.
     pub(super) fn query<const N: usize>(&self, names: [&str; N]) -> Result<[Option<String>; N], Problem> {
-        let bad = || {
-            Problem::new(StatusCode::BAD_REQUEST, "malformed_query", "the query is not what this route takes")
-        };
         let mut found = [const { None }; N];
         for pair in self.parts.uri.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty()) {
-            let (name, value) = pair.split_once('=').ok_or_else(bad)?;
-            let place = names.iter().position(|known| *known == name).ok_or_else(bad)?;
-            let slot = found.get_mut(place).ok_or_else(bad)?;
-            if slot.replace(value.to_owned()).is_some() {
-                return Err(bad());
+            let (name, value) = pair.split_once('=').ok_or_else(malformed_query)?;
+            let (name, value) = decoded(name).zip(decoded(value)).ok_or_else(malformed_query)?;
+            let place = names.iter().position(|known| *known == name).ok_or_else(malformed_query)?;
+            let slot = found.get_mut(place).ok_or_else(malformed_query)?;
+            if slot.replace(value).is_some() {
+                return Err(malformed_query());
             }
         }
         Ok(found)
@@ -118,6 +118,42 @@ impl Incoming {
     }
 }
 
+/// Percent-decoded (RFC 3986, section 2.1). A `+` is itself, as in the offset of a time.
+fn decoded(text: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let [first, behind @ ..] = rest {
+        rest = if *first == b'%' {
+            let (hex, behind) = behind.split_at_checked(2)?;
+            let hex =
+                core::str::from_utf8(hex).ok().filter(|hex| hex.bytes().all(|c| c.is_ascii_hexdigit()))?;
+            bytes.push(u8::from_str_radix(hex, 16).ok()?);
+            behind
+        } else {
+            bytes.push(*first);
+            behind
+        };
+    }
+    String::from_utf8(bytes).ok()
+}
+
+/// A parameter of the query as what it stands for.
+pub(super) fn read<T: FromStr>(text: Option<String>) -> Result<Option<T>, Problem> {
+    read_with(text, |text| text.parse().ok())
+}
+
+/// The same, by a reader of its own.
+pub(super) fn read_with<T>(
+    text: Option<String>,
+    reader: impl FnOnce(&str) -> Option<T>,
+) -> Result<Option<T>, Problem> {
+    text.map(|text| reader(&text).ok_or_else(malformed_query)).transpose()
+}
+
+pub(super) fn malformed_query() -> Problem {
+    Problem::new(StatusCode::BAD_REQUEST, "malformed_query", "the query is not what this route takes")
+}
+
 fn bad_body(why: BadBody) -> Problem {
     let status = match why {
         BadBody::TooLong => StatusCode::PAYLOAD_TOO_LARGE,
@@ -149,6 +185,36 @@ pub(super) fn email(text: &str) -> Result<EmailAddress, Problem> {
         .map_err(|why| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "malformed_email", why.to_string()))
 }
 
+/// Scopes by name.
+pub(super) fn scopes(names: &[String]) -> Result<BTreeSet<Scope>, Problem> {
+    if names.len() > MAX_SCOPES {
+        return Err(too_many("too_many_scopes", "too many scopes"));
+    }
+    names.iter().map(|name| checked(Scope::parse(name))).collect()
+}
+
+/// Permissions by name.
+pub(super) fn permissions(names: &[String]) -> Result<BTreeSet<Permission>, Problem> {
+    if names.len() > MAX_SCOPES {
+        return Err(too_many("too_many_permissions", "too many permissions"));
+    }
+    names.iter().map(|name| checked(Permission::parse(name))).collect()
+}
+
+fn too_many(code: &'static str, why: &str) -> Problem {
+    Problem::new(StatusCode::UNPROCESSABLE_ENTITY, code, why).with("most", MAX_SCOPES)
+}
+
+/// A change that every node has to hear of.
+pub(super) fn changed(committed: Committed) -> Response {
+    json(StatusCode::OK, &json!({ "everywhere_within_ms": millis(committed) }))
+}
+
+/// In how many milliseconds, at most, every node knows.
+pub(super) fn millis(committed: Committed) -> Value {
+    u64::try_from(committed.bound().as_millis()).unwrap_or(u64::MAX).into()
+}
+
 /// A JSON answer. Everything a dashboard answers is for one person and one moment: it is never stored.
 pub(super) fn json(status: StatusCode, value: &Value) -> Response {
     let mut response = (status, value.to_string()).into_response();
@@ -177,4 +243,27 @@ pub(super) fn with_session(
     let cookie = web.options().session_cookie(signed_in.token(), left).ok_or_else(Problem::internal)?;
     response.headers_mut().insert(SET_COOKIE, cookie);
     Ok(response)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_query_is_decoded_once_and_strictly() {
+        for (text, expected) in [
+            ("", Some("")),
+            ("2026-03-01T12:00:00+01:00", Some("2026-03-01T12:00:00+01:00")),
+            ("key%3A01%2B%C3%A9", Some("key:01+é")),
+            ("%2541", Some("%41")),
+            ("%", None),
+            ("%4", None),
+            ("%+1", None),
+            ("%zz", None),
+            ("%C3", None),
+            ("%é", None),
+        ] {
+            assert_eq!(decoded(text).as_deref(), expected, "{text}");
+        }
+    }
 }

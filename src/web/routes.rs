@@ -13,7 +13,10 @@ use axum::routing::{MethodFilter, on};
 
 use super::Web;
 use super::guard::{guard, method_not_allowed, not_found};
-use super::handlers::{account, catalogue, keys, second_factor, sign_in, sign_up};
+use super::handlers::{
+    account, audit, catalogue, explain, invitations, keys, members, offboarding, policy, projects, recovery,
+    roles, second_factor, sign_in, sign_up, workspaces,
+};
 use super::options::WebOptions;
 use super::problem::Problem;
 use super::request::Incoming;
@@ -44,6 +47,8 @@ pub(super) type Answer = Pin<Box<dyn Future<Output = Result<Response, Problem>> 
 enum Verb {
     Get,
     Post,
+    Put,
+    Patch,
     Delete,
 }
 
@@ -77,6 +82,14 @@ static ROUTES: &[Route] = routes! {
     Post "/v1/sign-in/second-factor" Open sign_in::second_factor;
     Post "/v1/password/forgot" Open sign_in::forgot;
     Post "/v1/password/reset" Open sign_in::reset;
+    Post "/v1/invitation/look" Open invitations::look;
+    Post "/v1/invitation/sign-up" Open invitations::sign_up;
+    Post "/v1/invitation/accept" Session invitations::accept;
+    Post "/v1/recovery/cancel" Open recovery::cancel;
+    Post "/v1/recovery/confirm-email" Open recovery::confirm_email;
+    Get "/v1/recovery" Session recovery::pending;
+    Post "/v1/recovery/stop" Session recovery::stop;
+
     Get "/v1/session" Session account::session;
     Post "/v1/sign-out" Session account::sign_out;
     Get "/v1/sessions" Session account::sessions;
@@ -86,21 +99,67 @@ static ROUTES: &[Route] = routes! {
     Post "/v1/password/change" Session account::change_password;
     Post "/v1/email/change" Session account::change_email;
     Post "/v1/email/confirm" Session account::confirm_email;
+    Get "/v1/account/deletion" Session account::deletion;
+    Post "/v1/account/delete" Session account::delete;
     Get "/v1/second-factor" Session second_factor::status;
     Post "/v1/second-factor/totp" Session second_factor::begin;
     Delete "/v1/second-factor/totp" Session second_factor::disable;
     Post "/v1/second-factor/totp/confirm" Session second_factor::confirm;
     Post "/v1/second-factor/recovery-codes" Session second_factor::regenerate;
+
     Get "/v1/catalogue" Session catalogue::catalogue;
-    Get "/v1/workspaces" Session catalogue::workspaces;
-    Get "/v1/workspaces/{workspace}/projects" Member catalogue::projects;
+    Get "/v1/workspaces" Session workspaces::list;
+    Post "/v1/workspaces" Session workspaces::create;
+    Get "/v1/workspaces/{workspace}" Member workspaces::get;
+    Patch "/v1/workspaces/{workspace}" Member workspaces::rename;
+    Delete "/v1/workspaces/{workspace}" Member workspaces::delete;
+    Get "/v1/workspaces/{workspace}/deletion" Member workspaces::deletion;
+    Post "/v1/workspaces/{workspace}/archive" Member workspaces::archive;
+    Post "/v1/workspaces/{workspace}/restore" Member workspaces::restore;
+    Post "/v1/workspaces/{workspace}/leave" Session offboarding::leave;
+
+    Get "/v1/workspaces/{workspace}/projects" Member projects::list;
+    Post "/v1/workspaces/{workspace}/projects" Member projects::create;
+    Patch "/v1/workspaces/{workspace}/projects/{project}" Member projects::change;
+    Delete "/v1/workspaces/{workspace}/projects/{project}" Member projects::delete;
+    Get "/v1/workspaces/{workspace}/projects/{project}/deletion" Member projects::deletion;
+    Post "/v1/workspaces/{workspace}/projects/{project}/archive" Member projects::archive;
+    Post "/v1/workspaces/{workspace}/projects/{project}/restore" Member projects::restore;
+
+    Get "/v1/workspaces/{workspace}/members" Member members::list;
+    Put "/v1/workspaces/{workspace}/members/{account}/role" Member members::set_role;
+    Put "/v1/workspaces/{workspace}/members/{account}/projects/{project}/role" Member members::set_project_role;
+    Delete "/v1/workspaces/{workspace}/members/{account}/projects/{project}/role" Member members::clear_project_role;
+    Get "/v1/workspaces/{workspace}/members/{account}/offboarding" Member offboarding::preview;
+    Post "/v1/workspaces/{workspace}/members/{account}/offboard" Member offboarding::offboard;
+    Get "/v1/workspaces/{workspace}/entries" Member members::entries;
+    Delete "/v1/workspaces/{workspace}/entries/{entry}" Member members::end_entry;
+    Get "/v1/workspaces/{workspace}/invitations" Member invitations::list;
+    Post "/v1/workspaces/{workspace}/invitations" Member invitations::invite;
+    Post "/v1/workspaces/{workspace}/invitations/{invitation}/resend" Member invitations::resend;
+    Delete "/v1/workspaces/{workspace}/invitations/{invitation}" Member invitations::revoke;
+
+    Get "/v1/workspaces/{workspace}/roles" Member roles::list;
+    Post "/v1/workspaces/{workspace}/roles" Member roles::create;
+    Put "/v1/workspaces/{workspace}/roles/{role}" Member roles::edit;
+    Delete "/v1/workspaces/{workspace}/roles/{role}" Member roles::delete;
+    Get "/v1/workspaces/{workspace}/policy/second-factor" Member policy::without_second_factor;
+    Put "/v1/workspaces/{workspace}/policy/second-factor" Member policy::require_second_factor;
+    Put "/v1/workspaces/{workspace}/policy/service-ceiling" Member policy::set_service_ceiling;
+    Get "/v1/workspaces/{workspace}/who-can" Member explain::who_can;
+    Post "/v1/workspaces/{workspace}/dry-run" Member explain::dry_run;
+    Get "/v1/workspaces/{workspace}/audit" Member audit::log;
+    Get "/v1/workspaces/{workspace}/audit/export" Member audit::export;
+
     Get "/v1/workspaces/{workspace}/keys" Member keys::list;
     Post "/v1/workspaces/{workspace}/keys" Member keys::issue;
+    Get "/v1/workspaces/{workspace}/keys/review" Member keys::review;
     Get "/v1/workspaces/{workspace}/keys/{key}" Member keys::get;
     Post "/v1/workspaces/{workspace}/keys/{key}/rotate" Member keys::rotate;
     Post "/v1/workspaces/{workspace}/keys/{key}/suspend" Member keys::suspend;
     Post "/v1/workspaces/{workspace}/keys/{key}/resume" Member keys::resume;
     Post "/v1/workspaces/{workspace}/keys/{key}/revoke" Member keys::revoke;
+    Put "/v1/workspaces/{workspace}/keys/{key}/custodian" Member keys::set_custodian;
 };
 
 /// All routes of the dashboard.
@@ -138,6 +197,8 @@ impl Route {
         match self.method {
             Verb::Get => Method::GET,
             Verb::Post => Method::POST,
+            Verb::Put => Method::PUT,
+            Verb::Patch => Method::PATCH,
             Verb::Delete => Method::DELETE,
         }
     }
@@ -162,6 +223,8 @@ impl Route {
         match self.method {
             Verb::Get => MethodFilter::GET,
             Verb::Post => MethodFilter::POST,
+            Verb::Put => MethodFilter::PUT,
+            Verb::Patch => MethodFilter::PATCH,
             Verb::Delete => MethodFilter::DELETE,
         }
     }

@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use crate::text::{file, root, rust_files};
 
 /// The areas that this crate touches.
-const AREAS: &[&str] = &["password", "totp", "recovery", "session", "apikey", "storage", "logging", "http"];
+const AREAS: &[&str] =
+    &["password", "totp", "recovery", "session", "apikey", "storage", "logging", "http", "authz", "audit"];
 
 /// How the ids of rows begin.
 const FAMILIES: &[&str] = &["ASVS-5.0-", "SP800-63B-4-", "RFC", "ATK-"];

@@ -74,6 +74,35 @@ const WAYS: &[Way] = &[
         ids: "",
     },
     Way {
+        name: "invitation link",
+        is: &[
+            "purpose::Invitation",
+            "Dashboard::invitation",
+            "Dashboard::accept_invitation",
+            "Dashboard::sign_up_with_invitation",
+        ],
+        opens: "a membership: within a session of the account that has the invited address, or together with a new account whose password is chosen then; for an account that exists no session",
+        strength: "256 random bits, 7 days, to the invited address alone",
+        controls: "stored as SHA-256; works once; sending it again kills the earlier link; worth what whoever sent it may still grant; revoked with whoever sent it; same answer for known and unknown addresses; mails capped by address, source and workspace",
+        ids: "`docs/teams.md`",
+    },
+    Way {
+        name: "link that cancels a recovery",
+        is: &["purpose::CancelRecovery", "TokenKind::CancelRecovery", "Dashboard::cancel_recovery"],
+        opens: "nothing: it stops a recovery that the operator opened",
+        strength: "256 random bits, as long as the recovery may be finished, to every known address",
+        controls: "stored as SHA-256; works once; told by mail; audited",
+        ids: "`docs/teams.md`",
+    },
+    Way {
+        name: "link that proves a recovery's address",
+        is: &["purpose::RecoveryEmail", "TokenKind::RecoveryEmail", "Dashboard::confirm_recovery_email"],
+        opens: "nothing: the recovery's wait goes on, and the operator finishes it",
+        strength: "256 random bits, 24 hours, to the new address",
+        controls: "stored as SHA-256; works once; dies with the recovery; audited",
+        ids: "`docs/teams.md`",
+    },
+    Way {
         name: "session",
         is: &["purpose::Session", "Dashboard::session"],
         opens: "the dashboard door; never the API door",
@@ -120,7 +149,7 @@ fn document() -> String {
         "# Ways in\n\nWritten by `UPDATE=1 cargo test --test rows`; do not edit. A factor, a purpose of tokens, a kind of\n\
          key, or an operation that hands out a session and is not in this table fails a test.\n\n\
          There is no other: no default account, no password hint, no security question, no link that signs in by\n\
-         itself. Invitations, OAuth, OpenID Connect and SAML are not in this crate yet. Numbers are the defaults.\n\n\
+         itself. OAuth, OpenID Connect and SAML are not in this crate yet. Numbers are the defaults.\n\n\
          | way | opens | strength | controls | in the code |\n|---|---|---|---|---|\n",
     );
     for way in WAYS {

@@ -21,6 +21,7 @@
 #[path = "../suite/world.rs"]
 mod world;
 
+mod kit;
 mod site;
 
 mod answers;
@@ -31,4 +32,6 @@ mod extractors;
 mod faults;
 mod inputs;
 mod matrix;
+mod rights;
 mod story;
+mod team;

@@ -2,11 +2,13 @@
 //! routers are built of, so that a new route is covered without editing this.
 
 use axum::body::Body;
-use portcullis::dashboard::SignIn;
+use portcullis::dashboard::{Operator, SignIn};
 use portcullis::secret::ExposeSecret as _;
+use portcullis::store::record::RecoveryKind;
 use portcullis::web::{COOKIE_NAME, Needs, dashboard_routes};
 use serde_json::{Value, json};
 
+use crate::kit::filled;
 use crate::site::{ENDPOINTS, Reply, Site, request, send, signed_in, with_json};
 use crate::world::{Person, email, password, source};
 
@@ -15,6 +17,7 @@ const PASSWORD: &str = "correct.horse.battery.staple.1";
 
 struct Scene {
     site: Site,
+    ann: Person,
     token: String,
     workspace: String,
     project: String,
@@ -25,24 +28,20 @@ struct Scene {
 impl Scene {
     async fn new() -> Self {
         let site = Site::new().await;
-        let (_, token) = site.person("ann@example.com").await;
+        let (ann, token) = site.person("ann@example.com").await;
         let (workspace, project) = site.home(&token).await;
         let (key_id, key) = site.key(&token, &["models.read", "completions.create", "files.delete"]).await;
-        Self { site, token, workspace, project, key_id, key }
+        Self { site, ann, token, workspace, project, key_id, key }
     }
 
     fn path(&self, template: &str) -> String {
-        let segment = |segment: &str| match segment {
-            "{workspace}" => self.workspace.clone(),
-            other if other.starts_with('{') => self.key_id.clone(),
-            other => other.to_owned(),
-        };
-        template.split('/').map(segment).collect::<Vec<_>>().join("/")
+        filled(template, &self.workspace, &self.key_id)
     }
 
     /// Everything that a route could have changed.
     async fn fingerprint(&self) -> Vec<String> {
-        let keys = format!("/v1/workspaces/{}/keys", self.workspace);
+        let base = format!("/v1/workspaces/{}", self.workspace);
+        let keys = format!("{base}/keys");
         let mut all = Vec::new();
         for path in [
             "/v1/session",
@@ -50,6 +49,14 @@ impl Scene {
             "/v1/second-factor",
             &format!("{keys}?project={}", self.project),
             &format!("{keys}/{}", self.key_id),
+            "/v1/workspaces",
+            "/v1/recovery",
+            &format!("{base}/projects"),
+            &format!("{base}/members"),
+            &format!("{base}/entries"),
+            &format!("{base}/invitations"),
+            &format!("{base}/roles"),
+            &format!("{base}/audit?limit=1000"),
         ] {
             all.push(self.site.get(path, Some(&self.token)).await.ok(200).text());
         }
@@ -149,12 +156,31 @@ async fn nothing_of_the_dashboard_opens_an_api_route() {
     let next = json!({ "email": "next@example.com" });
     scene.site.post("/v1/email/change", Some(&eve_token), &next).await.ok(202);
     let change = world.mailed_token(&email("next@example.com")).await;
+    let invitations = format!("/v1/workspaces/{}/invitations", scene.workspace);
+    let body = json!({ "email": "dora@example.com", "role": "viewer" });
+    scene.site.post(&invitations, Some(&scene.token), &body).await.ok(201);
+    let invitation = world.mailed_token(&email("dora@example.com")).await;
+    let operator = Operator::of(&world.dashboard, "support").unwrap();
+    let account = world.at_home(&scene.ann).await.account();
+    operator.open_recovery(account, &RecoveryKind::Email(email("anna@example.com")), "called").await.unwrap();
+    let cancel = world.mailed_token(&ann).await;
+    let prove = world.mailed_token(&email("anna@example.com")).await;
 
     for (method, template, _) in ENDPOINTS {
         let path = scene.path(template);
-        for credential in
-            [&scene.token, &eve_token, &verify, &reset, &pending, &change, PASSWORD, &scene.key_id]
-        {
+        for credential in [
+            &scene.token,
+            &eve_token,
+            &verify,
+            &reset,
+            &pending,
+            &change,
+            &invitation,
+            &cancel,
+            &prove,
+            PASSWORD,
+            &scene.key_id,
+        ] {
             let what = format!("{method} {path} {}", &credential[..4]);
             let bearer = format!("Bearer {credential}");
             let reply = scene.site.api(method, &path, &[("authorization", &bearer)]).await;

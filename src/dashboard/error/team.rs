@@ -323,3 +323,31 @@ impl Coded for DeleteAccountError {
         }
     }
 }
+
+impl Explained for InvitationError {
+    fn allowed_by(&self) -> Vec<String> {
+        let one = |text: &str| vec![text.to_owned()];
+        match self {
+            Self::NotSignedIn | Self::SignInFirst => one("signing in"),
+            Self::InvalidLink => one("another invitation"),
+            Self::OtherAddress => one("signing in with the invited address"),
+            Self::NoSeatLeft => one("a plan with more seats, or fewer members"),
+            Self::Closed => one("the workspace being restored or resumed"),
+            Self::AlreadyMember
+            | Self::WeakPassword(_)
+            | Self::Throttled(_)
+            | Self::Busy
+            | Self::Fault(_) => Vec::new(),
+        }
+    }
+}
+
+impl Explained for DeleteAccountError {
+    fn allowed_by(&self) -> Vec<String> {
+        match self {
+            Self::Leaving { why, .. } => why.allowed_by(),
+            Self::Account(error) => error.allowed_by(),
+            Self::Fault(_) => Vec::new(),
+        }
+    }
+}

@@ -48,7 +48,7 @@ impl Dashboard {
                     return Err(WorkspaceError::Archived.into());
                 }
                 inner.project_second_factor(&mut *tx, member, &project).await?;
-                inner.check_scopes(&new.scopes, &rights, ceiling)?;
+                inner.check_scopes(member, new, &rights, ceiling)?;
                 let key = Key {
                     id: inner.entropy.id(now)?,
                     workspace: workspace.id,
@@ -195,7 +195,7 @@ impl Inner {
                 self.require(tx, member, Permission::KEYS_ISSUE, key.project).await?;
                 Ok(())
             }
-            Some(_) => Err(KeyError::NotYours),
+            Some(_) => Err(self.without_right(member, key.project, KeyError::NotYours)),
             None => {
                 let rights = self.require(tx, member, Permission::KEYS_SERVICE, key.project).await?;
                 // What the ceiling takes away is not gained by seeing the secret.
@@ -203,11 +203,7 @@ impl Inner {
                 let worth = key.scopes.iter().filter(|scope| ceiling.is_none_or(|c| c.contains(*scope)));
                 let worth = self.catalogue.scopes(worth).set;
                 let beyond = worth.difference(&rights.scopes);
-                if beyond.is_empty() {
-                    Ok(())
-                } else {
-                    Err(KeyError::ScopesTooWide(self.catalogue.scope_names(&beyond)))
-                }
+                if beyond.is_empty() { Ok(()) } else { Err(self.too_wide(member, key.project, &beyond)) }
             }
         }
     }

@@ -39,8 +39,9 @@ pub struct AbleMember {
 }
 
 impl Dashboard {
-    /// Who can do this now: for a permission the members, for a scope also the keys of the project. Asks for
-    /// `members.read`; a scope, or a permission of project level, is about one project.
+    /// Who can do this now: for a permission the members, for a scope also the keys of the project that the API door would
+    /// take, as far as whoever asks may see keys there. Asks for `members.read`; a scope, or a permission of project
+    /// level, is about one project.
     ///
     /// # Errors
     /// [`TeamError`].
@@ -54,8 +55,9 @@ impl Dashboard {
         let mut snapshot = inner.read().await?;
         let acting = inner.acting(&mut *snapshot, member).await?;
         acting.require(Permission::MEMBERS_READ)?;
+        let mut about = None;
         if let Some(project) = project {
-            inner.project_of(&mut *snapshot, member, project).await?;
+            about = Some(inner.project_of(&mut *snapshot, member, project).await?);
             acting.require_in(Permission::PROJECT_READ, Some(project))?;
         }
         let team = inner.team(&mut *snapshot, member.workspace()).await?;
@@ -66,18 +68,27 @@ impl Dashboard {
             Some(AbleMember { account, email, by: by.to_string() })
         });
         let mut who = WhoCan { members: able.collect(), keys: Vec::new() };
-        if let (Question::Scope(scope), Some(project)) = (question, project)
-            && acting.may(Permission::KEYS_READ, Some(project))
+        if let (Question::Scope(scope), Some(project)) = (question, about)
+            && acting.may(&Permission::KEYS_READ, Some(project.id))
+            && inner.project_second_factor(&mut *snapshot, member, &project).await.is_ok()
         {
-            for id in team.keys_that_can(&inner.catalogue, scope, project) {
-                who.keys.extend(snapshot.key(id).await?.as_ref().map(KeySummary::of));
+            let workspace = snapshot.workspace(member.workspace()).await?.ok_or(WorkspaceError::NotFound)?;
+            let closed =
+                workspace.archived_at.or(project.archived_at).is_some() || project.suspended.is_some();
+            for id in team.keys_that_can(&inner.catalogue, scope, project.id) {
+                let key = snapshot
+                    .key(id)
+                    .await?
+                    .filter(|key| !closed && key.suspended.is_none() && key.suspended_by_operator.is_none());
+                who.keys.extend(key.as_ref().map(KeySummary::of));
             }
         }
         Ok(who)
     }
 
-    /// Who would gain and lose what by a change, keys included; nothing is changed. Asks for the permission that the
-    /// change itself would ask for. That the answer is given does not mean that the change would be allowed.
+    /// Who would gain and lose what by a change, keys included; nothing is changed. A key that is suspended counts, since
+    /// it may be resumed. Asks for the permission that the change itself would ask for. That the answer is given does not
+    /// mean that the change would be allowed.
     ///
     /// # Errors
     /// [`TeamError`].
@@ -134,7 +145,10 @@ impl Inner {
         let said = snapshot.project_memberships(id).await?;
         let people = snapshot.people(id).await?;
         let keys = self.all_keys(snapshot, id).await?;
-        let live = keys.into_iter().filter(|key| key.revoked_at.is_none());
+        let now = self.now();
+        let live = keys
+            .into_iter()
+            .filter(|key| key.revoked_at.is_none() && key.expires_at.is_none_or(|end| end > now));
         Ok(Team {
             members: people
                 .into_iter()

@@ -24,7 +24,7 @@ pub struct ProjectChange {
     /// Another environment label, or (`Some(None)`) none.
     pub label: Option<Option<Label>>,
     /// Whether whoever issues, rotates or sees its keys must have shown a second factor. Changing it asks for recent
-    /// proofs.
+    /// proofs; taking it away, for a second factor.
     pub require_second_factor: Option<bool>,
 }
 
@@ -93,6 +93,8 @@ impl Dashboard {
                     && required != project.require_second_factor
                 {
                     acting.require_recent(&mut *tx).await?;
+                    // Whoever lacks one does not take the requirement away.
+                    inner.project_second_factor(&mut *tx, member, &project).await?;
                     project.require_second_factor = required;
                 }
                 let (action, after) = (Action::ProjectChanged, shown(&project));

@@ -94,6 +94,9 @@ const ALL: &[Announcing] = announcing! {
     };
     "delete_membership" => of_membership, |tx, seed, locked|
         yes("delete_membership", tx.delete_membership(&locked, seed.other.id).await?)?;
+    "delete_project" => |seed| Change::Project(seed.project.id), |tx, seed, locked|
+        yes("delete_project", tx.delete_project(&locked, seed.project.id).await?)?;
+    "delete_workspace" => of_workspace, |tx, seed, locked| tx.delete_workspace(&locked).await?;
 };
 
 async fn position(backend: &dyn Backend) -> Result<Position, Flaw> {
@@ -183,6 +186,19 @@ pub(super) async fn an_account_announces_its_status_and_nothing_else(fresh: &Fre
         before = next;
     }
     Ok(())
+}
+
+pub(super) async fn a_deleted_account_announces_itself(fresh: &Fresh) -> Result<(), Flaw> {
+    let backend = fresh.backend().await;
+    let seed = Seed::sow(&*backend).await?;
+    let before = position(&*backend).await?;
+    transact!(backend, |tx| {
+        let locked = lock_account(&mut *tx, seed.account.id).await?;
+        tx.delete_account(&locked).await?;
+    })?;
+    let (told, _) = since(&*backend, &before).await?;
+    let change = Change::Account(seed.account.id);
+    same("delete_account is announced", &(tells(&told, change), &told), &(true, &told))
 }
 
 pub(super) async fn a_position_of_another_store_answers_everything(fresh: &Fresh) -> Result<(), Flaw> {

@@ -1,14 +1,15 @@
-//! Custom roles, names in use, the audit log, the outbox, sweeping.
+//! Custom roles, names in use, the outbox, sweeping.
 
 use super::flaw::{Flaw, no, none, same, there, yes};
+use super::invitations::invitation;
+use super::recoveries::recovery;
 use super::sample::{
-    Seed, at, digest, enrolment, entry, factor, full_key, id, lock_account, lock_workspace, mail,
+    Seed, at, digest, email, enrolment, entry, factor, full_key, id, lock_account, lock_workspace, mail,
     permissions, role, scopes, session, sign_up, token,
 };
 use super::{Fresh, look, transact};
 use crate::access::RoleDefinition;
-use crate::id::{AuditId, WorkspaceId};
-use crate::store::record::{Action, Actor, AuditEntry, OutboxRow, Session, Target, TokenKind};
+use crate::store::record::{Invitation, OutboxRow, RecoveryCase, Session, TokenKind};
 use crate::throttle::{Counter, CounterKey};
 
 fn in_order(mut roles: Vec<RoleDefinition>) -> Vec<RoleDefinition> {
@@ -63,104 +64,6 @@ pub(super) async fn names_in_use_are_those_of_roles_keys_and_ceilings(fresh: &Fr
     let found = look!(backend, |read| read.names_in_use().await?);
     let all = (permissions(&["of.role"])?, scopes(&["of.both", "of.ceiling", "of.key", "of.role"])?);
     same("names_in_use", &found, &all)
-}
-
-fn audit(
-    number: u64,
-    workspace: Option<WorkspaceId>,
-    actor: Actor,
-    action: Action,
-    target: Target,
-) -> AuditEntry {
-    AuditEntry {
-        id: id::<AuditId>(number),
-        at: at(1),
-        workspace,
-        actor,
-        action,
-        target,
-        before: None,
-        after: None,
-        request_id: None,
-        personal: Vec::new(),
-    }
-}
-
-pub(super) async fn audit_entries_read_back_as_written(fresh: &Fresh) -> Result<(), Flaw> {
-    let backend = fresh.backend().await;
-    let seed = Seed::sow(&*backend).await?;
-    let here = Some(seed.workspace.id);
-    let actors =
-        [Actor::Account(seed.account.id), Actor::Operator("root \u{1f512}'".to_owned()), Actor::System];
-    let targets = [
-        Target::Account(seed.other.id),
-        Target::Session(seed.session.id),
-        Target::Workspace(seed.workspace.id),
-        Target::Project(seed.project.id),
-        Target::Key(id(99)),
-    ];
-    let mut entries = Vec::new();
-    let (mut actor, mut target) = (actors.iter().cycle(), targets.iter().cycle());
-    for (number, action) in (1..).zip(Action::ALL) {
-        let (actor, target) = (there("actor", actor.next())?, there("target", target.next())?);
-        let mut entry = audit(number, here, actor.clone(), *action, *target);
-        if number % 2 == 0 {
-            entry.before = Some(serde_json::json!({ "role": "viewer", "n": [1, null, true, "ü"] }));
-            entry.after = Some(serde_json::Value::Null);
-            entry.request_id = Some("y".to_owned());
-        }
-        entries.push(entry);
-    }
-    transact!(backend, |tx| {
-        for entry in entries.iter().rev() {
-            tx.append_audit(entry).await?;
-        }
-    })?;
-    let found = look!(backend, |read| read.audit_of_workspace(seed.workspace.id, None, 1_000).await?);
-    same("audit_of_workspace, in id order", &found, &entries)
-}
-
-pub(super) async fn the_audit_log_is_read_in_pages(fresh: &Fresh) -> Result<(), Flaw> {
-    let backend = fresh.backend().await;
-    let seed = Seed::sow(&*backend).await?;
-    let (elsewhere, _) = Seed::sow_workspace(&*backend, 2).await?;
-    let (here, there_id) = (Some(seed.workspace.id), Some(elsewhere.id));
-    let (me, them) = (seed.account.id, seed.other.id);
-    let about_me = Target::Account(me);
-    let about_them = Target::Account(them);
-    let step = Action::SteppedUp;
-    let entries = [
-        audit(1, here, Actor::Account(me), step, about_them),
-        audit(2, None, Actor::System, step, about_me),
-        audit(3, here, Actor::Account(them), step, Target::Workspace(seed.workspace.id)),
-        audit(4, there_id, Actor::Account(me), step, about_me),
-        audit(5, here, Actor::Operator("o".to_owned()), step, about_me),
-        audit(6, None, Actor::Account(them), step, about_them),
-    ];
-    transact!(backend, |tx| {
-        for entry in &entries {
-            tx.append_audit(entry).await?;
-        }
-    })?;
-    let numbers = |page: &[AuditEntry]| page.iter().map(|entry| entry.id).collect::<Vec<AuditId>>();
-    look!(backend, |read| {
-        let page = read.audit_of_workspace(seed.workspace.id, None, 2).await?;
-        same("audit_of_workspace, the first page", &numbers(&page), &[id(1), id(3)].to_vec())?;
-        let page = read.audit_of_workspace(seed.workspace.id, Some(id(3)), 2).await?;
-        same("audit_of_workspace, the next page", &numbers(&page), &[id(5)].to_vec())?;
-        let page = read.audit_of_account(me, None, 3).await?;
-        same(
-            "audit_of_account, as actor or target, each once",
-            &numbers(&page),
-            &[id(1), id(2), id(4)].to_vec(),
-        )?;
-        let page = read.audit_of_account(me, Some(id(4)), 3).await?;
-        same("audit_of_account, the next page", &numbers(&page), &[id(5)].to_vec())?;
-        let page = read.audit_of_account(them, Some(id(1)), 9).await?;
-        same("audit_of_account of another", &numbers(&page), &[id(3), id(6)].to_vec())?;
-        same("behind the last", &read.audit_of_account(them, Some(id(6)), 9).await?.len(), &0)?;
-    });
-    Ok(())
 }
 
 pub(super) async fn a_claimed_mail_is_put_off_and_counted(fresh: &Fresh) -> Result<(), Flaw> {
@@ -227,6 +130,15 @@ pub(super) async fn a_sweep_takes_what_is_over_and_leaves_the_living(fresh: &Fre
             enrolment.expires_at = ends;
             tx.put_totp_enrolment(locked, &enrolment).await?;
             tx.put_totp(locked, &factor(number, locked.id, 1)).await?;
+            let case = RecoveryCase { expires_at: ends, ..recovery(number, locked.id) };
+            tx.put_recovery_case(locked, &case).await?;
+        }
+        let workspace = lock_workspace(&mut *tx, seed.workspace.id).await?;
+        for (number, ends) in [(11, now), (12, living)] {
+            let invited = email(&format!("guest.{number}@example.com"))?;
+            let invitation =
+                Invitation { email: invited, expires_at: ends, ..invitation(number, workspace.id)? };
+            yes("insert_invitation", tx.insert_invitation(&workspace, &invitation).await?)?;
         }
         for session in [&seed.session, &seed.other_session] {
             yes("touch_session", tx.touch_session(session.id, at(40_000), at(70_000)).await?)?;
@@ -238,14 +150,17 @@ pub(super) async fn a_sweep_takes_what_is_over_and_leaves_the_living(fresh: &Fre
         }
     })?;
     let swept = transact!(backend, |tx| tx.sweep(now, at(10_000), 100).await?)?;
-    same("sweep answers how many rows went", &swept, &6)?;
+    same("sweep answers how many rows went", &swept, &8)?;
     look!(backend, |read| {
         for (number, lives) in [(11, false), (12, true)] {
             same("sign-ups", &read.sign_up_by_token(&digest(number)).await?.is_some(), &lives)?;
             same("tokens", &read.token(TokenKind::SignIn, &digest(number)).await?.is_some(), &lives)?;
             same("idle sessions", &read.session(id(number)).await?.is_some(), &lives)?;
             same("ended sessions", &read.session(id(number + 10)).await?.is_some(), &lives)?;
+            same("invitations", &read.invitation(id(number)).await?.is_some(), &lives)?;
         }
+        none("a recovery that is over", read.recovery_case(account).await?)?;
+        there("a living recovery", read.recovery_case(seed.other.id).await?)?;
         none("an enrolment that is over", read.totp_enrolment(account).await?)?;
         there("a living enrolment", read.totp_enrolment(seed.other.id).await?)?;
         there("a factor is never over", read.totp(account).await?)?;
@@ -274,6 +189,10 @@ pub(super) async fn a_sweep_is_bounded_and_ends_entries_with_their_sessions(
             tx.insert_session(&locked, &session(number, account, 0)).await?;
         }
         let workspace = lock_workspace(&mut *tx, seed.workspace.id).await?;
+        for number in 11..16 {
+            let over = Invitation { expires_at: at(3_999), ..invitation(number, workspace.id)? };
+            yes("insert_invitation", tx.insert_invitation(&workspace, &over).await?)?;
+        }
         let entered =
             tx.insert_entry(&workspace, &entry(1, &session(11, account, 0), seed.workspace.id)).await?;
         yes("insert_entry", entered)?;
@@ -292,6 +211,8 @@ pub(super) async fn a_sweep_is_bounded_and_ends_entries_with_their_sessions(
                 tokens += usize::from(read.token(TokenKind::SignIn, &digest(number)).await?.is_some());
             }
             same("at most `limit` of each kind go", &tokens, &left)?;
+            let invitations = read.invitations(seed.workspace.id).await?.len();
+            same("at most `limit` of each kind go", &invitations, &left)?;
         });
     }
     look!(backend, |read| {

@@ -43,7 +43,7 @@ where
     all_of(tasks, "200 callers end").await?.into_iter().collect()
 }
 
-fn one_winner(rule: &'static str, answers: &[bool]) -> Result<(), Flaw> {
+pub(super) fn one_winner(rule: &'static str, answers: &[bool]) -> Result<(), Flaw> {
     same(rule, &answers.iter().filter(|won| **won).count(), &1)
 }
 

@@ -147,7 +147,10 @@ pub(super) async fn one_time_tokens_read_back_as_written(fresh: &Fresh) -> Resul
     change.email = Some(email("Next@Example.com")?);
     let mut sign_in = token(3, TokenKind::SignIn, account);
     sign_in.assurance = Some(full_assurance());
-    let all = [token(1, TokenKind::Reset, account), change, sign_in];
+    let mut proof = token(4, TokenKind::RecoveryEmail, account);
+    proof.email = Some(email("Proven@Example.com")?);
+    let cancel = token(5, TokenKind::CancelRecovery, account);
+    let all = [token(1, TokenKind::Reset, account), change, sign_in, proof, cancel];
     transact!(backend, |tx| {
         let locked = lock_account(&mut *tx, account).await?;
         for token in &all {
@@ -198,14 +201,14 @@ pub(super) async fn a_token_of_a_single_kind_replaces_the_earlier_one(fresh: &Fr
     transact!(backend, |tx| {
         let locked = lock_account(&mut *tx, account).await?;
         let others = lock_account(&mut *tx, other).await?;
-        for (n, kind) in [(10, TokenKind::Reset), (20, TokenKind::ChangeEmail), (30, TokenKind::SignIn)] {
+        for (n, kind) in (1..).map(|n| n * 10).zip(TokenKind::ALL) {
             tx.insert_token(&others, &token(n, kind, other)).await?;
             tx.insert_token(&locked, &token(n + 1, kind, account)).await?;
             tx.insert_token(&locked, &token(n + 2, kind, account)).await?;
         }
     })?;
     look!(backend, |read| {
-        for (n, kind) in [(10, TokenKind::Reset), (20, TokenKind::ChangeEmail), (30, TokenKind::SignIn)] {
+        for (n, kind) in (1..).map(|n| n * 10).zip(TokenKind::ALL) {
             there("another account's token stays", read.token(kind, &digest(n)).await?)?;
             there("the latest token is there", read.token(kind, &digest(n + 2)).await?)?;
             let earlier = read.token(kind, &digest(n + 1)).await?;
@@ -216,9 +219,9 @@ pub(super) async fn a_token_of_a_single_kind_replaces_the_earlier_one(fresh: &Fr
         let locked = lock_account(&mut *tx, account).await?;
         same("delete_tokens_of", &tx.delete_tokens_of(&locked, TokenKind::SignIn).await?, &2)?;
         same("delete_tokens_of a second time", &tx.delete_tokens_of(&locked, TokenKind::SignIn).await?, &0)?;
-        none("a deleted token is gone", tx.token(TokenKind::SignIn, &digest(31)).await?)?;
-        there("other kinds stay", tx.token(TokenKind::Reset, &digest(12)).await?)?;
-        there("another account's stay", tx.token(TokenKind::SignIn, &digest(30)).await?)?;
+        none("a deleted token is gone", tx.token(TokenKind::SignIn, &digest(11)).await?)?;
+        there("other kinds stay", tx.token(TokenKind::Reset, &digest(22)).await?)?;
+        there("another account's stay", tx.token(TokenKind::SignIn, &digest(10)).await?)?;
     })
 }
 

@@ -7,15 +7,20 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use super::audit::audit;
 use super::flaw::{Flaw, no, none, same, there, yes};
+use super::invitations::invitation;
+use super::recoveries::recovery;
 use super::sample::{
-    Seed, account, add_account, at, email, entry, id, key, lock_account, lock_workspace, mail, project, role,
-    secret, token,
+    Seed, account, add_account, at, email, entry, id, key, lock_account, lock_workspace, mail, membership,
+    project, role, secret, token,
 };
 use super::storm::{PATIENCE, Storm, all_of, storm};
 use super::{Fresh, look, transact};
+use crate::access::Role;
+use crate::audit::{ChainId, Head};
 use crate::id::OperationId;
-use crate::store::record::{Entry, Project, TokenKind};
+use crate::store::record::{Action, Actor, AuditEntry, Entry, Project, Target, TokenKind};
 use crate::store::{OperationRow, StoreError};
 use crate::throttle::CounterKey;
 
@@ -48,6 +53,11 @@ pub(super) async fn a_transaction_alone_sees_its_writes_until_it_commits(fresh: 
     Ok(())
 }
 
+/// An audit entry of the chain of accounts.
+fn entry_of(number: u64) -> AuditEntry {
+    audit(number, None, Actor::System, Action::SteppedUp, Target::Account(id(1)))
+}
+
 pub(super) async fn a_dropped_transaction_leaves_nothing(fresh: &Fresh) -> Result<(), Flaw> {
     let backend = fresh.backend().await;
     let seed = Seed::sow(&*backend).await?;
@@ -68,6 +78,16 @@ pub(super) async fn a_dropped_transaction_leaves_nothing(fresh: &Fresh) -> Resul
         tx.insert_key(&workspace, &key(1, &seed)?).await?;
         yes("insert_secret", tx.insert_secret(&workspace, &secret(1, id(1))).await?)?;
         tx.push_mail(&mail(1, 1)).await?;
+        yes("insert_invitation", tx.insert_invitation(&workspace, &invitation(1, workspace.id)?).await?)?;
+        tx.put_recovery_case(&locked, &recovery(1, locked.id)).await?;
+        tx.append_audit(&entry_of(1)).await?;
+        let mut head = tx.lock_chain(ChainId::Accounts).await?;
+        let (seals, next) =
+            head.extend([&entry_of(1).to_entry()]).map_err(|_| Flaw::Sample { what: "chain" })?;
+        *head = next;
+        let seals: Vec<_> = seals.into_iter().map(|seal| (id(1), seal)).collect();
+        tx.seal_audit(&head, &seals).await?;
+        yes("delete_project", tx.delete_project(&workspace, seed.project.id).await?)?;
         yes("delete_membership", tx.delete_membership(&workspace, seed.other.id).await?)?;
         let charged = tx.lock_counter(counter, at(1)).await?;
         tx.put_counter(counter, &charged).await?;
@@ -84,6 +104,12 @@ pub(super) async fn a_dropped_transaction_leaves_nothing(fresh: &Fresh) -> Resul
         same("projects", &read.projects(seed.workspace.id).await?.len(), &1)?;
         same("roles", &read.roles(seed.workspace.id).await?, &Vec::new())?;
         none("a key", read.key(id(1)).await?)?;
+        none("an invitation", read.invitation(id(1)).await?)?;
+        none("a recovery", read.recovery_case(seed.account.id).await?)?;
+        let genesis = Head::genesis(ChainId::Accounts);
+        same("the end of a chain", &read.audit_head(ChainId::Accounts).await?, &genesis)?;
+        same("a sealed entry", &read.sealed_audit(ChainId::Accounts, 0, 9).await?, &Vec::new())?;
+        same("an entry to seal", &read.unsealed_chains(9).await?, &Vec::new())?;
         there("a membership", read.membership(seed.workspace.id, seed.other.id).await?)?;
     });
     none("a secret", backend.resolve(secret(1, id(1)).id).await?)?;
@@ -109,6 +135,7 @@ pub(super) async fn a_refusal_leaves_the_transaction_as_it_was(fresh: &Fresh) ->
         yes("insert_secret", tx.insert_secret(&locked, &secret(1, id(1))).await?)?;
         yes("insert_operation", tx.insert_operation(&operation).await?)?;
         yes("insert_entry", tx.insert_entry(&locked, &entry(1, &seed.session, locked.id)).await?)?;
+        yes("insert_invitation", tx.insert_invitation(&locked, &invitation(1, locked.id)?).await?)?;
     })?;
     let mut namesake = account(3)?;
     namesake.email = seed.account.email.clone();
@@ -124,6 +151,8 @@ pub(super) async fn a_refusal_leaves_the_transaction_as_it_was(fresh: &Fresh) ->
         no("insert_project", tx.insert_project(&locked, &taken).await?)?;
         let second = Entry { id: id(2), ..entry(1, &seed.session, locked.id) };
         no("insert_entry", tx.insert_entry(&locked, &second).await?)?;
+        no("insert_invitation", tx.insert_invitation(&locked, &invitation(1, locked.id)?).await?)?;
+        no("delete_project", tx.delete_project(&locked, id(99)).await?)?;
         no("insert_secret", tx.insert_secret(&locked, &secret(1, id(1))).await?)?;
         no("insert_operation", tx.insert_operation(&operation).await?)?;
         tx.push_mail(&mail(2, 2)).await?;
@@ -192,6 +221,44 @@ pub(super) async fn no_snapshot_sees_half_a_commit_while_writers_run(fresh: &Fre
         });
     }
     all_of(tasks, "readers and writers end").await?.into_iter().collect()
+}
+
+/// An account's role, the two roles that there are in turn, and their definitions change together: a grant that is put
+/// together of two moments has a role without what it means.
+pub(super) async fn a_grant_is_of_one_moment_while_roles_are_edited(fresh: &Fresh) -> Result<(), Flaw> {
+    let backend = fresh.backend().await;
+    let seed = Seed::sow(&*backend).await?;
+    let (here, account, shown) = (seed.workspace.id, seed.account.id, secret(1, id(1)));
+    let names = |number: u64| if number % 2 == 0 { ["models.read"] } else { ["files.write"] };
+    transact!(backend, |tx| {
+        let locked = lock_workspace(&mut *tx, here).await?;
+        tx.insert_key(&locked, &key(1, &seed)?).await?;
+        yes("insert_secret", tx.insert_secret(&locked, &shown).await?)?;
+        tx.put_role(&locked, &role(2, &[], &names(2))?).await?;
+        tx.put_membership(&locked, &membership(here, account, Role::Custom(id(2)), 1)).await?;
+    })?;
+    let writing = Arc::clone(&backend);
+    let writer = tokio::spawn(async move {
+        for round in 3..203_u64 {
+            let (next, last) = (2 + round % 2, 3 - round % 2);
+            transact!(writing, |tx| {
+                let locked = lock_workspace(&mut *tx, here).await?;
+                tx.put_role(&locked, &role(next, &[], &names(next))?).await?;
+                tx.put_membership(&locked, &membership(here, account, Role::Custom(id(next)), 1)).await?;
+                yes("delete_role", tx.delete_role(&locked, id(last)).await?)?;
+            })?;
+            tokio::task::yield_now().await;
+        }
+        Ok::<_, Flaw>(())
+    });
+    while !writer.is_finished() {
+        let grant = there("resolve", backend.resolve(shown.id).await?)?;
+        let owner = there("a member owns the key", grant.owner)?;
+        let meant = owner.definitions.iter().filter(|role| Role::Custom(role.id) == owner.role).count();
+        same("the owner's role comes with what it means", &meant, &1)?;
+        tokio::task::yield_now().await;
+    }
+    writer.await?
 }
 
 /// A commit is all of it or none, and what a dropped future held comes free: transactions are cut off at random

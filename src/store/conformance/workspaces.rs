@@ -7,7 +7,12 @@ use super::sample::{
 };
 use super::{Fresh, look, transact};
 use crate::access::{ProjectRole, Role};
-use crate::store::record::{Project, ProjectMembership, Workspace};
+use crate::name::Label;
+use crate::store::record::{Entitlements, Project, ProjectMembership, Workspace};
+
+fn label(text: &str) -> Result<Label, Flaw> {
+    Label::parse(text).map_err(|_| Flaw::Sample { what: "label" })
+}
 
 pub(super) async fn workspaces_read_back_as_written(fresh: &Fresh) -> Result<(), Flaw> {
     let backend = fresh.backend().await;
@@ -15,6 +20,14 @@ pub(super) async fn workspaces_read_back_as_written(fresh: &Fresh) -> Result<(),
     let full = Workspace {
         personal_of: Some(seed.account.id),
         service_ceiling: Some(scopes(&["models.read", "files.write"])?),
+        require_second_factor: true,
+        entitlements: Entitlements {
+            single_sign_on: false,
+            require_second_factor: false,
+            seats: Some(0),
+            projects: Some(u32::MAX),
+        },
+        archived_at: Some(at(88)),
         suspended: Some(suspension("unbezahlt")),
         ..workspace(2)
     };
@@ -42,8 +55,7 @@ pub(super) async fn workspaces_read_back_as_written(fresh: &Fresh) -> Result<(),
     });
     let emptied = Workspace { name: "Anderer Name".to_owned(), ..workspace(2) };
     let emptied = Workspace { personal_of: full.personal_of, ..emptied };
-    let filled =
-        Workspace { service_ceiling: full.service_ceiling, suspended: full.suspended, ..workspace(3) };
+    let filled = Workspace { id: id(3), name: "Dritter".to_owned(), personal_of: None, ..full };
     for expected in [&emptied, &filled] {
         transact!(backend, |tx| {
             let mut locked = lock_workspace(&mut *tx, expected.id).await?;
@@ -62,7 +74,10 @@ pub(super) async fn a_projects_name_is_unique_within_its_workspace(fresh: &Fresh
     let seed = Seed::sow(&*backend).await?;
     let (elsewhere, _) = Seed::sow_workspace(&*backend, 2).await?;
     let full = Project {
+        label: Some(label("staging")?),
+        require_second_factor: true,
         rate_limit: rate_limit(9)?,
+        archived_at: Some(at(89)),
         suspended: Some(suspension("x")),
         created_at: at(19),
         ..project(3, seed.workspace.id)
@@ -90,8 +105,14 @@ pub(super) async fn a_projects_name_is_unique_within_its_workspace(fresh: &Fresh
         same("projects, the earliest made first", &read.projects(seed.workspace.id).await?, &all)?;
     });
     let emptied = Project { created_at: at(19), name: "Neu".to_owned(), ..project(3, seed.workspace.id) };
-    let filled =
-        Project { rate_limit: rate_limit(3)?, suspended: Some(suspension("y")), ..seed.project.clone() };
+    let filled = Project {
+        label: Some(label("eu-1")?),
+        require_second_factor: true,
+        rate_limit: rate_limit(3)?,
+        archived_at: Some(at(90)),
+        suspended: Some(suspension("y")),
+        ..seed.project.clone()
+    };
     transact!(backend, |tx| {
         let locked = lock_workspace(&mut *tx, seed.workspace.id).await?;
         yes("update_project", tx.update_project(&locked, &emptied).await?)?;

@@ -105,7 +105,8 @@ pub trait AuditLog: AuditReads {
     /// Locks the end of a chain and reads it; the genesis of a chain that has no sealed entry yet.
     async fn lock_chain(&mut self, chain: ChainId) -> Stored<Locked<Head>>;
 
-    /// Seals entries of the locked chain, which had no seal, and moves its end to where `head` now is.
+    /// Seals entries of the locked chain and moves its end to where `head` now is. The seals take the places behind the
+    /// stored end, one after the other. Refused is an entry that is of another chain, has a seal, or is not there.
     async fn seal_audit(&mut self, head: &Locked<Head>, seals: &[(AuditId, Seal)]) -> Stored<()>;
 
     /// Erases the personal values of somebody in all logs: value, salt and subject go, names and commitments stay.

@@ -19,6 +19,8 @@ use crate::store::{AccountReads, AccountStore, Locked};
 use crate::throttle::{Counter, CounterKey};
 use crate::totp::Step;
 
+const GONE: &str = "no such account";
+
 #[async_trait]
 impl<W: Send> AccountReads for View<W> {
     async fn account(&mut self, id: AccountId) -> Stored<Option<Account>> {
@@ -339,8 +341,6 @@ impl AccountStore for View<Writer> {
         Ok(count(gone))
     }
 }
-
-const GONE: &str = "no such account";
 
 impl View<Writer> {
     /// A lock may outlive its account: whoever deleted it in this transaction still holds it.

@@ -11,6 +11,8 @@ use crate::store::record::{
 };
 use crate::store::{Locked, WorkspaceReads, WorkspaceStore};
 
+const GONE: &str = "no such workspace";
+
 #[async_trait]
 impl<W: Send> WorkspaceReads for View<W> {
     async fn workspace(&mut self, id: WorkspaceId) -> Stored<Option<Workspace>> {
@@ -314,8 +316,6 @@ impl WorkspaceStore for View<Writer> {
         Ok(count(ids.into_iter().filter(|id| self.write().drop_invitation(*id)).count()))
     }
 }
-
-const GONE: &str = "no such workspace";
 
 impl View<Writer> {
     /// A lock may outlive its workspace: whoever deleted it in this transaction still holds it.

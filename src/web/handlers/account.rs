@@ -8,9 +8,10 @@ use serde_json::json;
 use super::sign_in::one_factor;
 use crate::dashboard::{AccountError, Proof, Session};
 use crate::secret::{ChangeEmailToken, ExposeSecret as _};
-use crate::web::body::{Address, ChangePassword, MailedToken, StepUp, Typed, typed};
+use crate::web::Web;
+use crate::web::body::{Address, ChangePassword, DeleteAccount, MailedToken, StepUp, Typed, typed};
 use crate::web::problem::Problem;
-use crate::web::request::{Incoming, email, json, no_content, shown, with_session};
+use crate::web::request::{Incoming, changed, email, json, no_content, shown, with_session};
 
 pub(in crate::web) async fn session(session: Session, incoming: Incoming) -> Result<Response, Problem> {
     let dashboard = incoming.dashboard();
@@ -26,10 +27,7 @@ pub(in crate::web) async fn sign_out(session: Session, incoming: Incoming) -> Re
     let (dashboard, web) = (incoming.dashboard(), incoming.web.clone());
     incoming.no_body().await?;
     dashboard.sign_out(&session).await?;
-    let mut response = no_content();
-    let cookie = web.options().no_cookie().ok_or_else(Problem::internal)?;
-    response.headers_mut().insert(SET_COOKIE, cookie);
-    Ok(response)
+    without_cookie(&web, no_content())
 }
 
 pub(in crate::web) async fn sessions(session: Session, incoming: Incoming) -> Result<Response, Problem> {
@@ -89,4 +87,24 @@ pub(in crate::web) async fn confirm_email(session: Session, incoming: Incoming) 
     let token = ChangeEmailToken::parse(body.token.expose_secret()).map_err(|_| AccountError::InvalidLink)?;
     let now = dashboard.confirm_email_change(&session, &token).await?;
     Ok(json(StatusCode::OK, &json!({ "email": now.as_written() })))
+}
+
+pub(in crate::web) async fn deletion(session: Session, incoming: Incoming) -> Result<Response, Problem> {
+    let workspaces = incoming.dashboard().preview_account_deletion(&session).await?;
+    Ok(json(StatusCode::OK, &json!({ "workspaces": shown(&workspaces)? })))
+}
+
+pub(in crate::web) async fn delete(session: Session, incoming: Incoming) -> Result<Response, Problem> {
+    let (dashboard, web) = (incoming.dashboard(), incoming.web.clone());
+    let body: DeleteAccount = incoming.body_if_any().await?;
+    let plans = body.workspaces.0.into_iter().map(|(workspace, plan)| (workspace, plan.into())).collect();
+    let committed = dashboard.delete_account(&session, &plans).await?;
+    without_cookie(&web, changed(committed))
+}
+
+/// An answer that makes the browser forget its session, which is over.
+fn without_cookie(web: &Web, mut response: Response) -> Result<Response, Problem> {
+    let cookie = web.options().no_cookie().ok_or_else(Problem::internal)?;
+    response.headers_mut().insert(SET_COOKIE, cookie);
+    Ok(response)
 }

@@ -1,23 +1,13 @@
-//! What there is: workspaces, projects, scopes and permissions.
+//! What there is: scopes and permissions.
 
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde_json::{Value, json};
 
 use crate::access::Level;
-use crate::dashboard::{Member, Session};
+use crate::dashboard::Session;
 use crate::web::problem::Problem;
-use crate::web::request::{Incoming, json, shown};
-
-pub(in crate::web) async fn workspaces(session: Session, incoming: Incoming) -> Result<Response, Problem> {
-    let workspaces = incoming.dashboard().workspaces(&session).await?;
-    Ok(json(StatusCode::OK, &json!({ "workspaces": shown(&workspaces)? })))
-}
-
-pub(in crate::web) async fn projects(member: Member, incoming: Incoming) -> Result<Response, Problem> {
-    let projects = incoming.dashboard().projects(&member).await?;
-    Ok(json(StatusCode::OK, &json!({ "projects": shown(&projects)? })))
-}
+use crate::web::request::{Incoming, json};
 
 #[allow(clippy::unused_async, reason = "a handler like the others")]
 pub(in crate::web) async fn catalogue(_: Session, incoming: Incoming) -> Result<Response, Problem> {

@@ -1,21 +1,19 @@
 //! Making and minding keys.
 
-use core::str::FromStr;
 use core::time::Duration;
 
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde_json::{Value, json};
 
-use crate::access::Scope;
-use crate::dashboard::{Committed, Expiry, IssuedKey, Member, NewKey, Rotation};
+use crate::dashboard::{Expiry, IssuedKey, KeyQuestion, Member, NewKey, Rotation};
 use crate::id::{KeyId, ProjectId};
 use crate::key::Allowlist;
 use crate::name::DisplayName;
 use crate::secret::ExposeSecret as _;
-use crate::web::body::{IssueKey, MAX_SCOPES, RotateKey};
+use crate::web::body::{Custodian, IssueKey, RotateKey};
 use crate::web::problem::Problem;
-use crate::web::request::{Incoming, checked, json, shown};
+use crate::web::request::{Incoming, changed, checked, json, malformed_query, millis, read, scopes, shown};
 
 /// Keys on a page unless the client says otherwise.
 const PAGE: u32 = 50;
@@ -68,26 +66,39 @@ pub(in crate::web) async fn revoke(member: Member, incoming: Incoming) -> Result
     Ok(changed(dashboard.revoke_key(&member, id).await?))
 }
 
+pub(in crate::web) async fn review(member: Member, incoming: Incoming) -> Result<Response, Problem> {
+    let [expiring, unused] = incoming.query(["expiring_within_seconds", "unused_for_seconds"])?;
+    let question = match (read(expiring)?.map(Duration::from_secs), read(unused)?.map(Duration::from_secs)) {
+        (Some(time), None) => KeyQuestion::ExpiringWithin(time),
+        (None, Some(time)) => KeyQuestion::UnusedFor(time),
+        _ => return Err(malformed_query()),
+    };
+    let keys = incoming.dashboard().keys_to_review(&member, question).await?;
+    Ok(json(StatusCode::OK, &json!({ "keys": shown(&keys)? })))
+}
+
+pub(in crate::web) async fn set_custodian(member: Member, incoming: Incoming) -> Result<Response, Problem> {
+    let (dashboard, id) = (incoming.dashboard(), incoming.path("key")?);
+    let body: Custodian = incoming.body().await?;
+    Ok(changed(dashboard.set_custodian(&member, id, body.account).await?))
+}
+
 fn new_key(body: IssueKey) -> Result<NewKey, Problem> {
-    let unprocessable = |code, why: &str| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, code, why);
-    if body.scopes.len() > MAX_SCOPES {
-        return Err(unprocessable("too_many_scopes", "too many scopes").with("most", MAX_SCOPES));
-    }
     let expiry = match (body.expires_at, body.never_expires) {
         (None, false) => Expiry::Default,
         (Some(end), false) => Expiry::At(end),
         (None, true) => Expiry::Never,
         (Some(_), true) => {
-            return Err(unprocessable("expiry_ambiguous", "a key ends at a moment or never, not both"));
+            let why = "a key ends at a moment or never, not both";
+            return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "expiry_ambiguous", why));
         }
     };
-    let scopes = body.scopes.iter().map(|scope| checked(Scope::parse(scope)));
     Ok(NewKey {
         project: body.project,
         kind: body.kind.into(),
         name: checked(DisplayName::parse(&body.name))?,
         environment: body.environment,
-        scopes: scopes.collect::<Result<_, _>>()?,
+        scopes: scopes(&body.scopes)?,
         expiry,
         allowlist: match body.allowlist {
             Some(entries) => Some(checked(Allowlist::parse(&entries))?),
@@ -98,29 +109,15 @@ fn new_key(body: IssueKey) -> Result<NewKey, Problem> {
     })
 }
 
-/// The one answer that holds a key's text.
 fn issued(status: StatusCode, issued: &IssuedKey) -> Result<Response, Problem> {
-    let body = json!({
-        "key": shown(&issued.key)?,
-        "text": issued.text.expose_secret(),
-        "everywhere_within_ms": millis(issued.committed),
-    });
+    let mut body = with_text(issued)?;
+    if let Some(members) = body.as_object_mut() {
+        members.insert("everywhere_within_ms".to_owned(), millis(issued.committed));
+    }
     Ok(json(status, &body))
 }
 
-fn changed(committed: Committed) -> Response {
-    json(StatusCode::OK, &json!({ "everywhere_within_ms": millis(committed) }))
-}
-
-/// In how many milliseconds, at most, every node knows.
-fn millis(committed: Committed) -> Value {
-    u64::try_from(committed.bound().as_millis()).unwrap_or(u64::MAX).into()
-}
-
-fn read<T: FromStr>(text: Option<String>) -> Result<Option<T>, Problem> {
-    text.map(|text| text.parse().map_err(|_| malformed_query())).transpose()
-}
-
-fn malformed_query() -> Problem {
-    Problem::new(StatusCode::BAD_REQUEST, "malformed_query", "the query is not what this route takes")
+/// A key with its text: shown where it was just made, and nowhere else.
+pub(super) fn with_text(issued: &IssuedKey) -> Result<Value, Problem> {
+    Ok(json!({ "key": shown(&issued.key)?, "text": issued.text.expose_secret() }))
 }

@@ -21,6 +21,9 @@ use crate::totp::Step;
 
 type Stored<T> = Result<T, StoreError>;
 
+/// A lock may outlive its account: whoever deleted it in this transaction still holds it.
+const GONE: &str = "no such account";
+
 #[async_trait]
 impl<L: Lease> AccountReads for Open<L> {
     async fn account(&mut self, account: AccountId) -> Stored<Option<Account>> {
@@ -134,7 +137,9 @@ impl AccountStore for Open<Writing> {
                 id(account.id),
             ],
         )?;
-        if written && account.status != account.before().status {
+        if !written {
+            must(self.account(account.id).await?.is_some(), GONE)?;
+        } else if account.status != account.before().status {
             self.announce(Change::Account(account.id))?;
         }
         Ok(written)
@@ -142,7 +147,7 @@ impl AccountStore for Open<Writing> {
 
     async fn delete_account(&mut self, account: &Locked<Account>) -> Stored<()> {
         let gone = self.conn()?.wrote(sql::DELETE_ACCOUNT, params![id(account.id)])?;
-        must(gone, "no such account")?;
+        must(gone, GONE)?;
         self.announce(Change::Account(account.id))
     }
 

@@ -8,7 +8,7 @@ use super::connection::Conn;
 use super::key::behind;
 use crate::audit::{ChainId, Head, Seal};
 use crate::id::{AccountId, AuditId, WorkspaceId};
-use crate::store::record::{AuditEntry, PersonalValue, Subject};
+use crate::store::record::{Action, AuditEntry, PersonalValue, Subject};
 use crate::store::sql::rows::audit::{self as read, Found, actor_columns};
 use crate::store::sql::rows::{count, id, opt_json, opt_time, time};
 use crate::store::sql::statements::audit as sql;
@@ -165,43 +165,54 @@ fn entries(found: Vec<Found>) -> Vec<AuditEntry> {
     found.into_iter().map(|(entry, _)| entry).collect()
 }
 
-/// By the index that leaves the fewest to look at; among the wanted columns a target is the rarest.
+/// By the index that leaves the fewest to look at: a target is rarer than an actor, an actor than an action.
 fn find(conn: &mut Conn, chain: ChainId, filter: &AuditFilter, limit: u32) -> Stored<Vec<Found>> {
+    let &AuditFilter { actor, target, action, since, until, before } = filter;
     // Longer than an id, so it sorts behind every one of them.
-    let before = filter.before.map_or_else(|| [0xff; 17].to_vec(), |before| id(before).to_vec());
+    let before = before.map_or_else(|| [0xff; 17].to_vec(), |before| id(before).to_vec());
+    let limit = i64::from(limit);
     let workspace = match chain {
         ChainId::Accounts => None,
         ChainId::Workspace(workspace) => Some(id(workspace)),
     };
-    let limit = i64::from(limit);
     let pick = |of_workspace, of_accounts| if workspace.is_some() { of_workspace } else { of_accounts };
-    let led = if filter.target.is_some() {
-        Some(pick(sql::FIND_BY_TARGET, sql::FIND_BY_TARGET_OF_ACCOUNTS))
-    } else if filter.actor.is_some() {
-        Some(pick(sql::FIND_BY_ACTOR, sql::FIND_BY_ACTOR_OF_ACCOUNTS))
-    } else if filter.action.is_some() {
-        Some(pick(sql::FIND_BY_ACTION, sql::FIND_BY_ACTION_OF_ACCOUNTS))
-    } else {
-        None
-    };
-    let mut parameters: Vec<&dyn ToSql> = vec![&before];
-    let (actor, since, until) = (filter.actor.map(id), opt_time(filter.since), opt_time(filter.until));
-    let target_kind = filter.target.map(|target| target.kind());
-    let target_id = filter.target.map(|target| target.uuid().into_bytes());
-    let action = filter.action.map(|action| action.name());
-    let (from, to) = (since.unwrap_or(i64::MIN), until.unwrap_or(i64::MAX));
-    let template = if let Some(led) = led {
-        parameters.extend::<[&dyn ToSql; 6]>([&actor, &target_kind, &target_id, &action, &since, &until]);
-        led
+    let led = if target.is_some() {
+        pick(sql::FIND_BY_TARGET, sql::FIND_BY_TARGET_OF_ACCOUNTS)
+    } else if actor.is_some() {
+        pick(sql::FIND_BY_ACTOR, sql::FIND_BY_ACTOR_OF_ACCOUNTS)
+    } else if action.is_some() {
+        pick(sql::FIND_BY_ACTION, sql::FIND_BY_ACTION_OF_ACCOUNTS)
     } else if since.is_some() || until.is_some() {
-        parameters.extend::<[&dyn ToSql; 2]>([&from, &to]);
-        pick(sql::FIND_IN_TIME, sql::FIND_IN_TIME_OF_ACCOUNTS)
+        let (since, until) = (opt_time(since).unwrap_or(i64::MIN), opt_time(until).unwrap_or(i64::MAX));
+        let stretch = limit.saturating_mul(4).saturating_add(256);
+        let nearby = pick(sql::FIND_NEARBY, sql::FIND_NEARBY_OF_ACCOUNTS);
+        let found =
+            page(conn, nearby, &given(&[&before], workspace.as_ref(), &[&stretch, &since, &until, &limit]))?;
+        if i64::try_from(found.len()) == Ok(limit) {
+            return Ok(found);
+        }
+        let anywhere = pick(sql::FIND_IN_TIME, sql::FIND_IN_TIME_OF_ACCOUNTS);
+        return page(conn, anywhere, &given(&[&before, &since, &until], workspace.as_ref(), &[&limit]));
     } else {
-        pick(sql::FIND, sql::FIND_OF_ACCOUNTS)
+        let all = pick(sql::FIND, sql::FIND_OF_ACCOUNTS);
+        return page(conn, all, &given(&[&before], workspace.as_ref(), &[&limit]));
     };
-    if let Some(workspace) = &workspace {
-        parameters.push(workspace);
-    }
-    parameters.push(&limit);
-    page(conn, template, &parameters)
+    let (kind, of) = target.map(|target| (target.kind(), target.uuid().into_bytes())).unzip();
+    let (actor, action) = (actor.map(id), action.map(Action::name));
+    let (since, until) = (opt_time(since), opt_time(until));
+    page(
+        conn,
+        led,
+        &given(&[&before, &actor, &kind, &of, &action, &since, &until], workspace.as_ref(), &[&limit]),
+    )
+}
+
+/// The parameters of a statement that names the workspace where the chain has one.
+fn given<'a>(
+    first: &[&'a dyn ToSql],
+    workspace: Option<&'a [u8; 16]>,
+    last: &[&'a dyn ToSql],
+) -> Vec<&'a dyn ToSql> {
+    let workspace = workspace.map(|workspace| workspace as &dyn ToSql);
+    first.iter().copied().chain(workspace).chain(last.iter().copied()).collect()
 }

@@ -89,8 +89,37 @@ mod tests {
         let whole = ["PERMISSIONS_IN_USE", "SCOPES_IN_USE"];
         for (name, sql) in statements::all().filter(|(name, _)| !whole.contains(name)) {
             for step in conn.plan(sql).unwrap() {
-                let made_here = ["SCAN CONSTANT ROW", "SCAN page", "SCAN chain"].contains(&step.as_str());
+                let made_here =
+                    ["SCAN CONSTANT ROW", "SCAN page", "SCAN chain", "SCAN nearby"].contains(&step.as_str());
                 assert!(!step.starts_with("SCAN") || made_here, "{name}: {step}");
+            }
+        }
+    }
+
+    /// An index that gives the order but not the rows would walk through a whole log.
+    #[test]
+    fn each_question_to_the_audit_log_is_led_by_its_index() {
+        let folder = tempfile::tempdir().unwrap();
+        let options = SqliteOptions::new();
+        let mut conn = Conn::open(&folder.path().join("log.db"), &options, Use::Create).unwrap();
+        migrate(&mut conn, &options).unwrap();
+        for (name, led) in [
+            ("AUDIT_OF_WORKSPACE", "workspace (workspace=? AND id>?)"),
+            ("FIND", "workspace (workspace=? AND id<?)"),
+            ("FIND_NEARBY", "workspace (workspace=? AND id<?)"),
+            ("FIND_IN_TIME", "time (workspace=? AND at>? AND at<?)"),
+            ("FIND_BY_ACTION", "action (workspace=? AND action=? AND id<?)"),
+            ("FIND_BY_ACTOR", "actor (actor_account=? AND workspace=? AND id<?)"),
+            ("FIND_BY_TARGET", "target (target_id=? AND target_kind=? AND workspace=? AND id<?)"),
+            ("SEALED", "places (workspace=? AND sequence>?)"),
+            ("UNSEALED", "unsealed (workspace=?)"),
+        ] {
+            let asked =
+                |(of, _): &&(&str, &str)| *of == name || of.strip_suffix("_OF_ACCOUNTS") == Some(name);
+            for (of, sql) in statements::all().filter(asked) {
+                let plan = conn.plan(sql).unwrap();
+                let wanted = format!("INDEX portcullis_audit_{led}");
+                assert!(plan.iter().any(|step| step.ends_with(&wanted)), "{of}: {plan:#?}");
             }
         }
     }

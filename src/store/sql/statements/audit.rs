@@ -31,11 +31,28 @@ macro_rules! found_by {
     ($by:literal, $chain:literal) => {
         page!(
             concat!(
-                "id < $1 AND ($2 IS NULL OR actor_account = $2) \
-                 AND ($3 IS NULL OR (target_kind = $3 AND target_id = $4)) AND ($5 IS NULL OR action = $5) \
+                "id < $1 AND ($2 IS NULL OR actor_account = $2) AND ($3 IS NULL OR target_kind = $3) \
+                 AND ($4 IS NULL OR target_id = $4) AND ($5 IS NULL OR action = $5) \
                  AND ($6 IS NULL OR at >= $6) AND ($7 IS NULL OR at < $7) AND ",
                 $by,
                 $chain
+            ),
+            "page.id DESC"
+        )
+    };
+}
+
+/// The latest of a span of time. The index of times is to lead: the one of ids gives the order for nothing, but walks
+/// through all that came later, so it is hidden behind a function.
+macro_rules! in_time {
+    ($chain:literal, $limit:literal) => {
+        page!(
+            concat!(
+                "id IN (SELECT id FROM {p}audit WHERE COALESCE(id, id) < $1 AND at >= $2 AND at < $3",
+                $chain,
+                " ORDER BY COALESCE(id, id) DESC LIMIT ",
+                $limit,
+                ") ORDER BY id DESC"
             ),
             "page.id DESC"
         )
@@ -46,8 +63,9 @@ statements! {
     AUDIT_OF_WORKSPACE = page!("workspace = $1 AND id > $2 ORDER BY id LIMIT $3", "page.id");
     AUDIT_OF_ACCOUNT =
         page!(
-            "(actor_account = $1 OR (target_id = $1 AND target_kind = 'account')) AND id > $2 \
-             ORDER BY id LIMIT $3",
+            "id IN (SELECT id FROM {p}audit WHERE actor_account = $1 AND id > $2 \
+             UNION SELECT id FROM {p}audit WHERE target_id = $1 AND target_kind = 'account' AND id > $2 \
+             ORDER BY id LIMIT $3) ORDER BY id",
             "page.id"
         );
 
@@ -56,16 +74,24 @@ statements! {
         page!("id < $1 AND workspace = $2 ORDER BY id DESC LIMIT $3", "page.id DESC");
     FIND_OF_ACCOUNTS =
         page!("id < $1 AND workspace IS NULL ORDER BY id DESC LIMIT $2", "page.id DESC");
-    FIND_IN_TIME =
+    // The same among the next few by id alone. Ids are made in the order of time, which is likely and not promised, so
+    // this finds all but the first and the last page of a span, however long it is.
+    FIND_NEARBY =
         page!(
-            "id < $1 AND at >= $2 AND at < $3 AND workspace = $4 ORDER BY id DESC LIMIT $5",
+            "id IN (SELECT id FROM (SELECT id, at FROM {p}audit WHERE id < $1 AND workspace = $2 \
+             ORDER BY id DESC LIMIT $3) AS nearby WHERE at >= $4 AND at < $5 ORDER BY id DESC LIMIT $6) \
+             ORDER BY id DESC",
             "page.id DESC"
         );
-    FIND_IN_TIME_OF_ACCOUNTS =
+    FIND_NEARBY_OF_ACCOUNTS =
         page!(
-            "id < $1 AND at >= $2 AND at < $3 AND workspace IS NULL ORDER BY id DESC LIMIT $4",
+            "id IN (SELECT id FROM (SELECT id, at FROM {p}audit WHERE id < $1 AND workspace IS NULL \
+             ORDER BY id DESC LIMIT $2) AS nearby WHERE at >= $3 AND at < $4 ORDER BY id DESC LIMIT $5) \
+             ORDER BY id DESC",
             "page.id DESC"
         );
+    FIND_IN_TIME = in_time!(" AND workspace = $4", "$5");
+    FIND_IN_TIME_OF_ACCOUNTS = in_time!(" AND workspace IS NULL", "$4");
     FIND_BY_ACTION =
         found_by!("action = $5", " AND workspace = $8 ORDER BY id DESC LIMIT $9");
     FIND_BY_ACTION_OF_ACCOUNTS =
@@ -75,9 +101,9 @@ statements! {
     FIND_BY_ACTOR_OF_ACCOUNTS =
         found_by!("actor_account = $2", " AND workspace IS NULL ORDER BY id DESC LIMIT $8");
     FIND_BY_TARGET =
-        found_by!("target_id = $4", " AND workspace = $8 ORDER BY id DESC LIMIT $9");
+        found_by!("target_id = $4 AND target_kind = $3", " AND workspace = $8 ORDER BY id DESC LIMIT $9");
     FIND_BY_TARGET_OF_ACCOUNTS =
-        found_by!("target_id = $4", " AND workspace IS NULL ORDER BY id DESC LIMIT $8");
+        found_by!("target_id = $4 AND target_kind = $3", " AND workspace IS NULL ORDER BY id DESC LIMIT $8");
 
     SEALED = page!("workspace = $1 AND sequence > $2 ORDER BY sequence LIMIT $3", "page.sequence");
     SEALED_OF_ACCOUNTS =

@@ -30,14 +30,15 @@ statements! {
     SECRETS_OF =
         "SELECT id, key, digest, shown_to, created_at, ends_at FROM {p}secrets WHERE key = $1 \
          ORDER BY created_at, id";
+    // `CROSS JOIN` has SQLite begin with the secrets: a person has seen few, a workspace may have many keys.
     SECRETS_SHOWN_TO =
         "SELECT k.id, k.workspace, k.project, k.kind, k.holder, k.name, k.environment, k.scopes, \
          k.expires_at, k.allowlist, k.rate_limit, k.suspended_at, k.suspended_by, \
          k.operator_suspended_at, k.operator_suspended_reason, k.revoked_at, \
          k.created_by, k.created_at, \
          s.id, s.key, s.digest, s.shown_to, s.created_at, s.ends_at \
-         FROM {p}secrets AS s JOIN {p}keys AS k ON k.id = s.key \
-         WHERE k.workspace = $1 AND k.kind = 'service' AND s.shown_to = $2";
+         FROM {p}secrets AS s CROSS JOIN {p}keys AS k \
+         WHERE k.workspace = $1 AND k.kind = 'service' AND k.id = s.key AND s.shown_to = $2";
     INSERT_SECRET =
         "INSERT INTO {p}secrets (id, key, digest, shown_to, created_at, ends_at) \
          VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (id) DO NOTHING";

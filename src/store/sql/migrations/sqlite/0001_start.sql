@@ -231,7 +231,7 @@ CREATE TABLE {p}keys (
     CHECK ((suspended_at IS NULL) = (suspended_by IS NULL))
 ) STRICT;
 CREATE INDEX {p}keys_project ON {p}keys (project, id);
-CREATE INDEX {p}keys_workspace ON {p}keys (workspace, id);
+CREATE INDEX {p}keys_workspace ON {p}keys (workspace, id, project);
 CREATE INDEX {p}keys_holder ON {p}keys (holder, workspace, id);
 CREATE INDEX {p}keys_created_by ON {p}keys (created_by);
 
@@ -288,13 +288,13 @@ CREATE TABLE {p}audit (
 ) STRICT;
 CREATE INDEX {p}audit_workspace ON {p}audit (workspace, id);
 CREATE INDEX {p}audit_time ON {p}audit (workspace, at, id);
-CREATE INDEX {p}audit_action ON {p}audit (workspace, action, id);
-CREATE INDEX {p}audit_actor ON {p}audit (actor_account, id);
-CREATE INDEX {p}audit_target ON {p}audit (target_id, id);
+-- The time behind the id is looked at without a look at the entry.
+CREATE INDEX {p}audit_action ON {p}audit (workspace, action, id, at);
+CREATE INDEX {p}audit_actor ON {p}audit (actor_account, workspace, id, at);
+CREATE INDEX {p}audit_target ON {p}audit (target_id, target_kind, workspace, id, at);
 CREATE INDEX {p}audit_unsealed ON {p}audit (workspace, id) WHERE sequence IS NULL;
--- Two, since NULL is never equal to NULL.
-CREATE UNIQUE INDEX {p}audit_places ON {p}audit (workspace, sequence)
-    WHERE sequence IS NOT NULL AND workspace IS NOT NULL;
+-- The second is for the chain without a workspace: NULL is never equal to NULL.
+CREATE UNIQUE INDEX {p}audit_places ON {p}audit (workspace, sequence) WHERE sequence IS NOT NULL;
 CREATE UNIQUE INDEX {p}audit_account_places ON {p}audit (sequence)
     WHERE sequence IS NOT NULL AND workspace IS NULL;
 

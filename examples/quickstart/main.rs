@@ -5,8 +5,11 @@
 #![allow(
     clippy::too_many_lines,
     clippy::disallowed_methods,
+    unreachable_pub,
     reason = "a tour in one piece, on the machine's clock"
 )]
+
+mod team;
 
 use std::collections::BTreeSet;
 use std::error::Error;
@@ -193,6 +196,9 @@ async fn main() -> Done {
     }
     let key = people.key(&member, issued.key.id).await?;
     println!("   the key made {} allowed requests, the last at {:?}", key.requests, key.last_used_at);
+    people.send_mail(&mail).await?;
+
+    team::tour(&people, &programs, &mail, &session, &source).await?;
     people.send_mail(&mail).await?;
     println!("\nAll done. The database is deleted now.");
     Ok(())
