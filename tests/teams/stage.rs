@@ -25,7 +25,7 @@ use portcullis::source::Source;
 use portcullis::store::record::{
     Account, AccountStatus, AssertedBy, Assurance, Factor, Grant, Membership, Session as SessionRow,
 };
-use portcullis::store::sql::{SqliteOptions, SqliteStore};
+use portcullis::store::sql::{Durability, SqliteOptions, SqliteStore};
 use portcullis::store::{ChangeStream, KeyDirectory, Polled, Position, Store, StoreError};
 use portcullis::throttle::Budget;
 use tokio::task::JoinSet;
@@ -160,13 +160,7 @@ impl World {
 
     /// The second of the [`nodes`](Self::nodes), with its store.
     pub fn second_node(&self) -> (Dashboard, AnyStore) {
-        let store = match (&self.store, &self.folder) {
-            (AnyStore::Sqlite(_), Some(folder)) => {
-                let options = SqliteOptions::default();
-                AnyStore::Sqlite(SqliteStore::open(folder.path().join("test.db"), options).unwrap())
-            }
-            _ => self.store.clone(),
-        };
+        let store = self.opened_again(Durability::Full).unwrap_or_else(|| self.store.clone());
         let seals = SealingKeys::new(SealingKey::new(1, [7; 32]).unwrap());
         let (catalogue, format) = (Arc::clone(&self.catalogue), Arc::clone(&self.format));
         let base = crate::world::BASE;
@@ -175,9 +169,19 @@ impl World {
         (roomy(builder).build().unwrap(), store)
     }
 
-    /// The same world with budgets that no crowd uses up.
-    pub fn roomy(self) -> Self {
+    /// The same world with budgets that no crowd uses up, and with patience for one on a slow disk.
+    pub fn roomy(mut self) -> Self {
+        if let Some(store) = self.opened_again(Durability::Normal) {
+            self.store = store;
+        }
         self.with(roomy)
+    }
+
+    /// Another store over the same file, if there is one.
+    fn opened_again(&self, durability: Durability) -> Option<AnyStore> {
+        let folder = self.folder.as_ref()?;
+        let options = SqliteOptions::new().durability(durability).patience(Duration::from_mins(2));
+        Some(AnyStore::Sqlite(SqliteStore::open(folder.path().join("test.db"), options).unwrap()))
     }
 
     pub fn operator(&self) -> Operator {

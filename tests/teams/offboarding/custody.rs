@@ -211,6 +211,8 @@ on_every_store! {
         assert_eq!(leave(&archived).await, "done");
         let _ = team.world.operator().suspend_workspace(team.workspace, "a test").await.unwrap();
         assert_eq!(told(door.enter(&suspended.session, team.workspace).await), "workspace_suspended");
+        let fresh = team.world.session_of(suspended.account, &crate::stage::place(8)).await;
+        assert_eq!(told(door.enter(&fresh, team.workspace).await), "workspace_suspended");
         assert_eq!(leave(&suspended).await, "done");
         assert_eq!(leave(&suspended).await, "not_found", "once is enough");
         assert_eq!(team.roles().await.len(), 1);

@@ -113,6 +113,36 @@ on_every_store! {
         assert!(refused > 40, "{refused}");
     }
 
+    /// ATK-AUTHZ-01: being an administrator of both workspaces makes no difference: what is done from one of them is done
+    /// to it alone
+    async fn an_entry_to_one_workspace_reaches_into_no_other(world: World) {
+        let base = Base::of(world).await;
+        let in_both = || async {
+            let scene = base.scene();
+            let (there, who) = (scene.values.foreign.workspace, scene.values.actor.account());
+            scene.world.join(there, who, portcullis::access::Role::Admin).await;
+            Arc::new(scene)
+        };
+        for case in all() {
+            for what in case.ids {
+                // Whoever is in both may enter and leave both.
+                if matches!(what, What::Workspace) || case.kind == Kind::Personal {
+                    continue;
+                }
+                let label = format!("{} {} {what:?}", case.of, case.about);
+                let (here, there) = (in_both().await, in_both().await);
+                let foreign = here.values.foreign;
+                let other = everything(&here, foreign.workspace, foreign).await;
+                let (shown, nowhere) =
+                    (with(here.values.own, *what, foreign), with(here.values.own, *what, here.nowhere()));
+                let answer = run(&case, &here, shown).await;
+                let unknown = run(&case, &there, nowhere).await;
+                assert_eq!(masked(&answer, shown), masked(&unknown, nowhere), "{label}");
+                assert_eq!(everything(&here, foreign.workspace, foreign).await, other, "{label}");
+            }
+        }
+    }
+
     /// ATK-AUTHZ-01: the operations themselves work, with the very ids that are refused from elsewhere: what the test
     /// above shows is not that they never do
     async fn the_same_operations_work_with_ones_own_ids(world: World) {
