@@ -94,7 +94,7 @@ async fn keep_up(dashboard: &Dashboard, store: &SqliteStore, seconds: u64) {
         took.as_secs_f64(),
         total as f64 / took.as_secs_f64(),
         most as f64 / RATE as f64,
-        (start.elapsed() - took).as_secs_f64(),
+        start.elapsed().saturating_sub(took).as_secs_f64(),
     );
 }
 

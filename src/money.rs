@@ -179,7 +179,7 @@ impl FromStr for Credits {
         };
         let (whole, part) = digits.split_once('.').unwrap_or((digits, ""));
         let numeral = |text: &str| text.bytes().all(|c| c.is_ascii_digit());
-        let shaped = !whole.is_empty() && part.len() <= 6 && (part.is_empty() == !digits.contains('.'));
+        let shaped = !whole.is_empty() && part.len() <= 6 && (part.is_empty() != digits.contains('.'));
         if !shaped || !numeral(whole) || !numeral(part) {
             return Err(BadAmount::Malformed);
         }

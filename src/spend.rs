@@ -1,8 +1,8 @@
 //! Spending, as pure rules: what is left of a limit, and what each step of a reservation does to it.
 //!
 //! A [`Meter`] is one limit in one [`Window`] of time (or a workspace's pool, which has no window). Work is paid for in
-//! steps: [reserve](reserve) before it, [extend](Meter::extend) when it needs more, [settle](Meter::settle) what it really
-//! cost, or [release](Meter::release). A hold whose holder is gone [expires](Meter::expire): it is booked as unaccounted and
+//! steps: [`reserve`] before it, and again when it needs more, [settle](Meter::settle) what it really cost, or
+//! [release](Meter::release). A hold whose holder is gone [expires](Meter::expire): it is booked as unaccounted and
 //! stays against the limit, neither lost nor given back blindly, until somebody [writes it off](Meter::write_off) or a late
 //! settlement [accounts for it](Meter::settle_late).
 //!
@@ -18,5 +18,5 @@ mod window;
 #[cfg(test)]
 mod tests;
 
-pub use meter::{Broken, Meter, Short, extend, reserve};
+pub use meter::{Broken, Meter, Short, reserve};
 pub use window::{Period, Window};

@@ -29,6 +29,8 @@ mod stage;
 mod storms;
 #[path = "faults/table.rs"]
 mod table;
+#[path = "faults/team.rs"]
+mod team;
 
 /// Declares tests that run on every store adapter: each becomes `memory::name` and `sqlite::name`.
 macro_rules! on_every_store {

@@ -195,13 +195,10 @@ impl Team {
     pub fn after(&self, change: &AccessChange) -> Self {
         let mut team = self.clone();
         match change {
-            AccessChange::MemberRole { account, role } => match team.members.get_mut(account) {
-                Some(member) => member.reach.role = *role,
-                None => {
-                    let reach = Reach::new(*role);
-                    team.members.insert(*account, Teammate { reach, active: true, second_factor: true });
-                }
-            },
+            AccessChange::MemberRole { account, role } => {
+                let newcomer = || Teammate { reach: Reach::new(*role), active: true, second_factor: true };
+                team.members.entry(*account).or_insert_with(newcomer).reach.role = *role;
+            }
             AccessChange::ProjectRole { account, project, role } => {
                 if let Some(member) = team.members.get_mut(account) {
                     match role {

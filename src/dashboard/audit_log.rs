@@ -90,8 +90,8 @@ impl Dashboard {
     pub async fn seal_audit(&self) -> Result<SealedEntries, Fault> {
         let inner = &self.inner;
         let chains = inner.read().await?.unsealed_chains(CHAINS).await?;
-        let mut sealed = SealedEntries::default();
-        sealed.more = chains.len() >= usize::try_from(CHAINS).unwrap_or(usize::MAX);
+        let more = chains.len() >= usize::try_from(CHAINS).unwrap_or(usize::MAX);
+        let mut sealed = SealedEntries { entries: 0, more };
         for chain in chains {
             let count = inner.seal_chain(chain).await?;
             sealed.entries += u64::try_from(count).unwrap_or(u64::MAX);

@@ -46,7 +46,7 @@ impl Dashboard {
         let mut snapshot = inner.read().await?;
         inner.live(&mut *snapshot, session).await?;
         let case = snapshot.recovery_case(session.account).await?;
-        Ok(case.filter(|case| case.expires_at > inner.now()).map(view))
+        Ok(case.filter(|case| case.expires_at > inner.now()).as_ref().map(view))
     }
 
     /// Cancels the recovery of the account of a session. There being none is no error.
@@ -164,7 +164,7 @@ impl Inner {
     }
 }
 
-pub(super) fn view(case: RecoveryCase) -> RecoveryView {
+pub(super) fn view(case: &RecoveryCase) -> RecoveryView {
     RecoveryView {
         id: case.id,
         account: case.account,

@@ -273,7 +273,7 @@ impl Inner {
     ) -> Result<(), Fault> {
         let entry =
             self.audit(self.now(), Actor::Account(session.account), action, target, &session.source)?;
-        Ok(self.append(tx, &entry).await?)
+        self.append(tx, &entry).await
     }
 }
 

@@ -410,7 +410,7 @@ impl Inner {
         self.owe_mail(tx, now, &found.email, Message::SecondFactorLocked).await?;
         let entry =
             self.audit(now, Actor::System, Action::SecondFactorLocked, Target::Account(account), source)?;
-        Ok(self.append(tx, &entry).await?)
+        self.append(tx, &entry).await
     }
 
     /// Uses a second factor up, under the account's lock; `None` when it is wrong or was used before.

@@ -13,8 +13,10 @@ use crate::error::Coded;
 use crate::id::{AccountId, EntryId, ProjectId, WorkspaceId};
 use crate::name::Label;
 use crate::ports::{EntropyExt, EventKind, Outcome};
-use crate::store::record::{self, Action, Actor, Entitlements, Entry, Membership, Project, Target};
-use crate::store::{Snapshot, StoreError, Transaction};
+use crate::store::record::{
+    self, Action, Actor, Entitlements, Entry, Membership, Project, Target, Workspace,
+};
+use crate::store::{Locked, Snapshot, StoreError, Transaction};
 
 /// A session with an entry to one workspace: what team operations hang on. It proves *who*, never *may*: every
 /// operation reads the rights it relies on again, in its own transaction.
@@ -156,31 +158,10 @@ impl Dashboard {
                 if locked.require_second_factor {
                     inner.second_factor_shown(&mut *tx, &found).await?;
                 }
-                let id = match tx.entry_of(session.id, workspace).await? {
-                    Some(present) => {
-                        let Some(ended) = present.ended_at else { return Ok(member(present.id)) };
-                        // Whoever merely holds the token has shown nothing since.
-                        if !found.assurance.factors().iter().any(|used| used.at > ended) {
-                            return Err(WorkspaceError::EntryEnded);
-                        }
-                        tx.update_entry(&locked, &Entry { ended_at: None, ..present.clone() }).await?;
-                        present.id
-                    }
-                    None => {
-                        let entry = Entry {
-                            id: inner.entropy.id(now)?,
-                            session: session.id,
-                            account: session.account,
-                            workspace,
-                            at: now,
-                            ended_at: None,
-                        };
-                        if !tx.insert_entry(&locked, &entry).await? {
-                            return Err(StoreError::Conflict.into());
-                        }
-                        entry.id
-                    }
-                };
+                let (id, present) = inner.admit(&mut *tx, &locked, &found, now).await?;
+                if present {
+                    return Ok(member(id));
+                }
                 let actor = Actor::Account(session.account);
                 let target = Target::Workspace(workspace);
                 let made = inner.audit(now, actor, Action::WorkspaceEntered, target, &session.source)?;
@@ -200,7 +181,7 @@ impl Dashboard {
         let mut snapshot = inner.read().await?;
         let acting = inner.acting(&mut *snapshot, member).await?;
         let mut all = snapshot.projects(member.workspace).await?;
-        all.retain(|project| acting.may(Permission::PROJECT_READ, Some(project.id)));
+        all.retain(|project| acting.may(&Permission::PROJECT_READ, Some(project.id)));
         Ok(all
             .into_iter()
             .map(|project| ProjectView {
@@ -237,6 +218,39 @@ impl Dashboard {
 }
 
 impl Inner {
+    /// The entry of a session to a locked workspace, made or taken up again if need be, and whether it was there.
+    async fn admit(
+        &self,
+        tx: &mut dyn Transaction,
+        workspace: &Locked<Workspace>,
+        session: &record::Session,
+        now: Timestamp,
+    ) -> Result<(EntryId, bool), WorkspaceError> {
+        if let Some(present) = tx.entry_of(session.id, workspace.id).await? {
+            let Some(ended) = present.ended_at else { return Ok((present.id, true)) };
+            // Whoever merely holds the token has shown nothing since.
+            if !session.assurance.factors().iter().any(|used| used.at > ended) {
+                return Err(WorkspaceError::EntryEnded);
+            }
+            let id = present.id;
+            tx.update_entry(workspace, &Entry { ended_at: None, ..present }).await?;
+            return Ok((id, false));
+        }
+        let entry = Entry {
+            id: self.entropy.id(now)?,
+            session: session.id,
+            account: session.account,
+            workspace: workspace.id,
+            at: now,
+            ended_at: None,
+        };
+        if tx.insert_entry(workspace, &entry).await? {
+            Ok((entry.id, false))
+        } else {
+            Err(StoreError::Conflict.into())
+        }
+    }
+
     /// The member's session, membership and workspace at this moment, if every rule of entering still holds.
     pub(super) async fn admitted(
         &self,
@@ -359,6 +373,6 @@ impl Inner {
     ) -> Result<(), super::error::Fault> {
         let actor = Actor::Account(member.account());
         let entry = self.audit(self.now(), actor, action, target, &member.session.source)?;
-        Ok(self.append(tx, &in_workspace(with_after(entry, after), member.workspace)).await?)
+        self.append(tx, &in_workspace(with_after(entry, after), member.workspace)).await
     }
 }

@@ -63,7 +63,8 @@ impl Coded for Broken {
     }
 }
 
-/// Reserves an amount on all meters or on none: a key's limit, its project's, the pool.
+/// Reserves an amount on all meters or on none: a key's limit, its project's, the pool. What is added to a reservation later
+/// is reserved in the same way.
 ///
 /// # Errors
 /// [`Short`] names the first meter that has too little; no meter is changed.
@@ -77,14 +78,6 @@ pub fn reserve(meters: &mut [Meter], amount: Amount) -> Result<(), Short> {
     }
     meters.copy_from_slice(&after);
     Ok(())
-}
-
-/// Adds to a reservation on all meters or on none. It is a reservation of what is added.
-///
-/// # Errors
-/// [`Short`], as for [`reserve`].
-pub fn extend(meters: &mut [Meter], more: Amount) -> Result<(), Short> {
-    reserve(meters, more)
 }
 
 impl Meter {

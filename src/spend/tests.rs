@@ -132,7 +132,7 @@ proptest! {
                 Step::Extend { hold, more } => {
                     let Some((key, held, State::Held)) = model.holds.get(hold).copied() else { continue };
                     let mut mine = picked(&meters, key);
-                    let answer = super::extend(&mut mine, amount(more));
+                    let answer = reserve(&mut mine, amount(more));
                     let fits = of_key(key).iter().all(|meter| model.left(*meter) >= more);
                     prop_assert_eq!(answer.is_ok(), fits);
                     if fits {

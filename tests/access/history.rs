@@ -16,7 +16,7 @@ use self::act::{Act, Resolver};
 use self::op::{Op, Pick, histories, histories_of_members};
 use self::play::Play;
 use self::rules::{Codes, Made};
-use crate::model::{Place, SCOPES};
+use crate::model::{Names, Place, SCOPES};
 use crate::scene::{Scene, question};
 
 /// How often each kind of step went through, and with which codes it was refused.
@@ -31,6 +31,8 @@ struct Run {
     strange: Pick,
     /// Whether the neighbour must stay as it is, row by row, after every step.
     neighbour: bool,
+    /// Whether administrators act as well. Where they do not, nobody may come to have what nobody else had.
+    admins_act: bool,
 }
 
 /// The seed of a run: `PORTCULLIS_SEED`, or always the same.
@@ -89,11 +91,13 @@ struct History {
     projects_made: usize,
     /// The neighbour as it was.
     before: BTreeSet<String>,
+    /// What anybody who is no administrator had in each place.
+    had: BTreeMap<Place, Names>,
 }
 
 impl History {
     async fn begin(run: Run) -> Self {
-        let play = Play::begin((run.scene)(), run.neighbour).await;
+        let play = Play::begin((run.scene)(), run.neighbour, !run.admins_act).await;
         let mut history = Self {
             play,
             run,
@@ -101,8 +105,10 @@ impl History {
             tally: Tally::new(),
             projects_made: 2,
             before: BTreeSet::new(),
+            had: BTreeMap::new(),
         };
         history.before = history.neighbour().await;
+        history.had = history.held_by_others();
         history
     }
 
@@ -170,6 +176,26 @@ impl History {
         if self.run.neighbour {
             self.compare_neighbour().await?;
         }
+        if self.run.admins_act { Ok(()) } else { self.nobody_has_more() }
+    }
+
+    /// What anybody who is no administrator has in each place.
+    fn held_by_others(&self) -> BTreeMap<Place, Names> {
+        let team = &self.play.team;
+        let others: Vec<_> = team.members.values().filter(|holder| holder.role != "admin").collect();
+        let all = |place: &Place| others.iter().flat_map(|one| team.rules.rights(Some(one), place)).collect();
+        team.places().into_iter().map(|place| (place.clone(), all(&place))).collect()
+    }
+
+    /// Whether all that anybody but an administrator has now, somebody had at the start; in a project made since, in any
+    /// project that said nothing.
+    fn nobody_has_more(&self) -> Result<(), String> {
+        for (place, has) in self.held_by_others() {
+            let had = self.had.get(&place).unwrap_or(&self.had[&Place::ProjectToCome]);
+            if !has.is_subset(had) {
+                return Err(format!("{place:?}: somebody has {:?}", has.difference(had)));
+            }
+        }
         Ok(())
     }
 
@@ -179,6 +205,7 @@ impl History {
             strange: self.run.strange,
             projects_made: self.projects_made,
             foreign_role: &self.play.neighbour.role,
+            admins_act: self.run.admins_act,
         };
         resolver.act(op)
     }
@@ -337,22 +364,25 @@ fn everything_happened(tally: &Tally) {
     }
 }
 
+const EVERYTHING: Run =
+    Run { scene: Scene::memory, cases: 80, strange: 246, neighbour: false, admins_act: true };
+const TENANTS: Run = Run { cases: 30, strange: 150, neighbour: true, ..EVERYTHING };
+const OTHERS: Run = Run { cases: 30, admins_act: false, ..EVERYTHING };
+
 /// M19, M20, M21, M24, M12, M29, B2: whatever a workspace's members, the operator and time do, in whatever order, each step
 /// goes through or is refused as the rules say, and afterwards memberships, roles, projects, keys and invitations are as
 /// the rules say, and every key and every person may do what the rules say
 #[test]
 fn histories_in_memory_go_as_the_rules_say() {
-    let (steps, tally) =
-        run(Run { scene: Scene::memory, cases: 80, strange: 246, neighbour: false }, histories(60..140));
+    let (steps, tally) = run(EVERYTHING, histories(60..140));
     report("histories in memory", steps, &tally, 6_000);
     everything_happened(&tally);
 }
 
-/// The same on SQLite. M19, M20, M21, M24, M12, M29, B2
+/// Other histories, on SQLite. M19, M20, M21, M24, M12, M29, B2
 #[test]
 fn histories_on_sqlite_go_as_the_rules_say() {
-    let (steps, tally) =
-        run(Run { scene: Scene::sqlite, cases: 80, strange: 246, neighbour: false }, histories(60..140));
+    let (steps, tally) = run(Run { scene: Scene::sqlite, ..EVERYTHING }, histories(60..141));
     report("histories on SQLite", steps, &tally, 6_000);
     everything_happened(&tally);
 }
@@ -362,19 +392,29 @@ fn histories_on_sqlite_go_as_the_rules_say() {
 /// its log and its entries too, and so does what its keys are worth
 #[test]
 fn one_tenant_in_memory_touches_nothing_of_another() {
-    let (steps, tally) = run(
-        Run { scene: Scene::memory, cases: 30, strange: 150, neighbour: true },
-        histories_of_members(60..140),
-    );
+    let (steps, tally) = run(TENANTS, histories_of_members(60..140));
     report("two tenants in memory", steps, &tally, 2_000);
 }
 
 /// The same on SQLite. ASVS-5.0-8.4.1, ATK-AUTHZ-01, ATK-AUTHZ-06
 #[test]
 fn one_tenant_on_sqlite_touches_nothing_of_another() {
-    let (steps, tally) = run(
-        Run { scene: Scene::sqlite, cases: 30, strange: 150, neighbour: true },
-        histories_of_members(60..140),
-    );
+    let (steps, tally) = run(Run { scene: Scene::sqlite, ..TENANTS }, histories_of_members(60..141));
     report("two tenants on SQLite", steps, &tally, 2_000);
+}
+
+/// ATK-AUTHZ-02, M20: whatever those do together who are no administrators, with roles, invitations, projects and keys,
+/// none of them ever has something in a place that none of them had there at the start
+#[test]
+fn together_nobody_comes_to_more_than_one_of_them_had() {
+    for (scene, length) in [(Scene::memory as fn() -> Scene, 60..140), (Scene::sqlite, 60..141)] {
+        let (steps, tally) = run(Run { scene, ..OTHERS }, histories_of_members(length));
+        report("without administrators", steps, &tally, 2_000);
+        for kind in ["SetRole", "SetProjectRole", "CreateRole", "EditRole", "Invite", "Issue", "SetCeiling"] {
+            let codes = &tally[kind];
+            assert!(codes["ok"] > 5, "{kind}: {codes:?}");
+            let lacking = codes.contains_key("actor_lacks_rights") || codes.contains_key("scopes_too_wide");
+            assert!(lacking, "{kind}: {codes:?}");
+        }
+    }
 }

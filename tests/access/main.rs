@@ -12,6 +12,8 @@
     reason = "a test that cannot be set up has failed"
 )]
 
+#[path = "../rows/text.rs"]
+mod text;
 #[allow(unused_imports, unused_macros, reason = "the macro of the suite is not used here")]
 #[path = "../suite/world.rs"]
 mod world;
@@ -19,7 +21,10 @@ mod world;
 mod model;
 mod scene;
 
+mod escalation;
 mod explain;
+mod fields;
 mod history;
 mod matrix;
 mod operations;
+mod recreation;

@@ -441,6 +441,26 @@ fn expected(stage: &Stage, who: Option<&Holder>, project: &str, operation: &str,
     Ok(())
 }
 
+/// Operations of a member that ask for no permission: the answer about one's rights, and what is one's own.
+const FREE: [&str; 1] = ["may"];
+
+/// ASVS-5.0-8.2.1: every operation that is done from a [`Member`] stands in the list
+#[test]
+fn every_operation_of_a_member_stands_in_the_list() {
+    let mut found = BTreeSet::new();
+    for (_, source) in crate::text::rust_files("src/dashboard") {
+        for function in source.split("    pub async fn ").skip(1) {
+            let (name, rest) = function.split_once('(').unwrap();
+            if rest.split(')').next().unwrap().contains("member: &Member") {
+                found.insert(name.to_owned());
+            }
+        }
+    }
+    let listed = OPERATIONS.iter().map(|(operation, _)| operation.split([' ', ',']).next().unwrap());
+    let listed: BTreeSet<String> = listed.chain(FREE).map(str::to_owned).collect();
+    assert_eq!(found, listed);
+}
+
 on_every_store! {
     /// M20, M21, B5, ASVS-5.0-8.2.1, ASVS-5.0-16.3.2, ATK-AUTHZ-06: every operation that asks for a permission, at every
     /// standing, in the project that says something, in its sibling, and in another workspace. It goes through exactly

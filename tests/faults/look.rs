@@ -59,19 +59,19 @@ impl Look {
         made
     }
 
-    /// The rows with every random value that is not known put into one word.
-    pub fn plain(&self, known: &HashSet<String>) -> Tables {
+    /// The tables that are not as they were before, with every random value that is not known put into one word.
+    pub fn changes(&self, before: &Self, known: &HashSet<String>) -> Tables {
         // What is as short as a locator may come out the same by chance.
         let random = |found: &str| found.len() < 8 || !known.contains(found);
         let plain =
             |row: &String| scan(row, |found| random(found).then(|| format!("<new, {}>", found.len())));
-        let mut tables = Tables::new();
-        for (name, rows) in &self.tables {
-            let mut rows: Vec<String> = rows.iter().map(plain).collect();
+        let changed = self.differing(before).into_iter().map(|name| {
+            let rows = self.tables.get(&name).into_iter().flatten();
+            let mut rows: Vec<String> = rows.map(plain).collect();
             rows.sort_unstable();
-            tables.insert(name.clone(), rows);
-        }
-        tables
+            (name, rows)
+        });
+        changed.collect()
     }
 }
 
@@ -108,7 +108,9 @@ fn dump(file: &std::path::Path) -> Tables {
                     ValueRef::Blob(value) => {
                         text.push_str("x'");
                         for byte in value {
-                            write!(text, "{byte:02x}").unwrap();
+                            for nibble in [byte >> 4, byte & 15] {
+                                text.push(char::from(b"0123456789abcdef"[usize::from(nibble)]));
+                            }
                         }
                         text.push('\'');
                     }
@@ -123,43 +125,48 @@ fn dump(file: &std::path::Path) -> Tables {
     tables
 }
 
+/// What a random value follows, and what it ends before.
+const MARKS: &[(&str, char)] = &[
+    ("x'", '\''),
+    ("SecretId(", ')'),
+    ("\"secret\":\"", '"'),
+    ("\"secret\": String(\"", '"'),
+    ("$argon2id$", ' '),
+    ("locator=", ' '),
+    ("Locator(", ')'),
+    ("Commitment(", ')'),
+    ("Subject(", ')'),
+    ("Link(", ')'),
+];
+
 /// Calls `replace` with each random value in a row's text, and puts what it answers in its place.
 fn scan(row: &str, mut replace: impl FnMut(&str) -> Option<String>) -> String {
-    /// What a random value follows, and what it ends before.
-    const MARKS: &[(&str, char)] = &[
-        ("x'", '\''),
-        ("SecretId(", ')'),
-        ("\"secret\":\"", '"'),
-        ("\"secret\": String(\"", '"'),
-        ("$argon2id$", ' '),
-        ("locator=", ' '),
-        ("Locator(", ')'),
-        ("Commitment(", ')'),
-        ("Subject(", ')'),
-        ("Link(", ')'),
-    ];
     let mut out = String::with_capacity(row.len());
-    let mut rest = row;
-    'scan: while !rest.is_empty() {
-        for (mark, end) in MARKS {
-            if let Some(behind) = rest.strip_prefix(mark) {
-                let (found, after) = behind.split_at(behind.find(*end).unwrap_or(behind.len()));
-                out.push_str(mark);
-                out.push_str(&replace(found).unwrap_or_else(|| found.to_owned()));
-                rest = after;
-                continue 'scan;
-            }
-        }
-        if let Some(found) = rest.get(..36).filter(|text| is_uuid(text)) {
+    // Up to where the row is copied, and how far it is looked through.
+    let (mut copied, mut at) = (0, 0);
+    let bytes = row.as_bytes();
+    while at < bytes.len() {
+        let (start, end) = if matches!(bytes[at], b'x' | b'S' | b'"' | b'$' | b'l' | b'L' | b'C') {
+            let rest = &row[at..];
+            let Some((mark, stop)) = MARKS.iter().find(|(mark, _)| rest.starts_with(mark)) else {
+                at += 1;
+                continue;
+            };
+            let start = at + mark.len();
+            (start, row[start..].find(*stop).map_or(row.len(), |length| start + length))
+        } else if bytes.get(at + 8) == Some(&b'-') && row.get(at..at + 36).is_some_and(is_uuid) {
             // Ids say when they were made; a retried use case makes them anew.
-            out.push_str(&replace(found).unwrap_or_else(|| found.to_owned()));
-            rest = &rest[36..];
+            (at, at + 36)
+        } else {
+            at += 1;
             continue;
-        }
-        let next = rest.chars().next().unwrap();
-        out.push(next);
-        rest = &rest[next.len_utf8()..];
+        };
+        out.push_str(&row[copied..start]);
+        let found = &row[start..end];
+        out.push_str(&replace(found).unwrap_or_else(|| found.to_owned()));
+        (copied, at) = (end, end);
     }
+    out.push_str(&row[copied..]);
     out
 }
 

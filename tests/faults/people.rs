@@ -17,6 +17,7 @@ use portcullis::source::Source;
 use portcullis::totp::{TotpCode, TotpSecret, parse_otpauth};
 
 use crate::stage::{Any, Base, Kind, Mailbox, START, Stage, dashboard};
+use crate::team::Team;
 
 pub const PASSWORD: &str = "a horse walks into a bar";
 pub const NEXT_PASSWORD: &str = "and the barman asks why";
@@ -69,6 +70,7 @@ pub struct People {
     /// Signed up, not verified.
     pub carol: EmailAddress,
     pub carol_link: String,
+    pub team: Team,
     pub ended: Session,
     pub ended_token: String,
     /// Takes the mail of a run.
@@ -141,13 +143,13 @@ pub fn new_key(project: ProjectId, kind: NewKeyKind) -> NewKey {
 }
 
 /// Makes everything, on an empty store.
-struct Making {
-    door: Dashboard,
+pub struct Making {
+    pub door: Dashboard,
     mailbox: Mailbox,
 }
 
 impl Making {
-    async fn link(&self, to: &EmailAddress) -> String {
+    pub async fn link(&self, to: &EmailAddress) -> String {
         while self.door.send_mail(&self.mailbox).await.unwrap().sent > 0 {}
         let mails = self.mailbox.mails();
         let link = mails.iter().rev().filter(|mail| mail.to == *to).find_map(|mail| mail.message.link());
@@ -162,7 +164,7 @@ impl Making {
         Person { email, session, token: signed_in.token().expose_secret().to_owned(), member, project }
     }
 
-    async fn person(&self, name: &str, last: u8) -> Person {
+    pub async fn person(&self, name: &str, last: u8) -> Person {
         let email = email(name);
         self.door.sign_up(&email, secret(PASSWORD), &from(last)).await.unwrap();
         let link = VerifyEmailToken::parse(&self.link(&email).await).unwrap();
@@ -177,11 +179,11 @@ impl Making {
         secret.expose_bytes().to_vec()
     }
 
-    async fn sign_in(&self, email: &EmailAddress, from: &Source) -> SignIn {
+    pub async fn sign_in(&self, email: &EmailAddress, from: &Source) -> SignIn {
         self.door.sign_in(email, secret(PASSWORD), from).await.unwrap()
     }
 
-    async fn strong(&self, name: &str, last: u8) -> Strong {
+    pub async fn strong(&self, name: &str, last: u8) -> Strong {
         let person = self.person(name, last).await;
         let secret = self.begin_totp(&person).await;
         let confirmed = self.door.confirm_totp(&person.session, &totp(&secret, START)).await.unwrap();
@@ -242,6 +244,7 @@ pub async fn prepare(kind: Kind) -> World {
         let wrong = SecondFactor::Totp(wrong_totp(&kay.secret, START));
         door.second_factor(&pending, wrong, &from(26)).await.unwrap_err();
     }
+    let team = making.team(&any, &clock, (&ada, &bob.person, &eve), (&kay.person, &fay, &gus)).await;
     let carol = email("carol");
     door.sign_up(&carol, secret(PASSWORD), &from(27)).await.unwrap();
     let carol_link = making.link(&carol).await;
@@ -270,6 +273,7 @@ pub async fn prepare(kind: Kind) -> World {
         kay,
         carol,
         carol_link,
+        team,
         ended,
         ended_token,
         mailbox: Arc::default(),
@@ -290,8 +294,11 @@ pub fn other_session(people: &People) -> SessionId {
 }
 
 /// Every name whose address may have an account.
-pub fn many_people() -> [&'static str; 11] {
-    ["ada", "bob", "eve", "dan", "fay", "gus", "kay", "carol", "shared", "new", "next"]
+pub fn many_people() -> [&'static str; 18] {
+    [
+        "ada", "bob", "eve", "dan", "fay", "gus", "kay", "carol", "shared", "new", "next", "lea", "tim",
+        "tom", "uma", "zoe", "fay-next", "gus-next",
+    ]
 }
 
 /// The world of an adapter, prepared by whichever test comes first.

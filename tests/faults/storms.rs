@@ -16,9 +16,17 @@ use crate::look::Look;
 use crate::on_every_store;
 use crate::people::{LATER, PASSWORD, email, later, many_people, secret};
 use crate::stage::{Adapter, Any, Mailbox, Stage, dashboard};
+use crate::team::Team;
 
 /// What ends the sessions that most others need: rarely drawn.
 const ENDS: &[&str] = &[
+    "Dashboard::archive_workspace",
+    "Dashboard::delete_account",
+    "Dashboard::delete_project",
+    "Dashboard::delete_workspace",
+    "Dashboard::leave",
+    "Dashboard::offboard",
+    "Dashboard::require_second_factor",
     "Dashboard::reset_password",
     "Dashboard::sign_out",
     "Operator::suspend_account",
@@ -49,6 +57,28 @@ async fn accounts_fit_together(any: &Any, seen: &mut BTreeSet<AccountId>) {
                 assert!(new == 1 && secrets.len() <= 2, "{new} new secrets of {}", secrets.len());
             }
         }
+    }
+}
+
+/// What must hold of the team: while somebody is in it, one of them administers it and can sign in, and each live key
+/// is a member's or in a member's care.
+async fn team_fits_together(any: &Any, team: &Team) {
+    let mut snapshot = any.begin_read().await.unwrap();
+    for id in [team.id, team.umas.workspace(), team.archived.workspace()] {
+        let people = snapshot.people(id).await.unwrap();
+        let members: BTreeSet<AccountId> =
+            snapshot.memberships(id).await.unwrap().iter().map(|member| member.account).collect();
+        assert_eq!(members.len(), people.len(), "a member is somebody");
+        assert_eq!(members.is_empty(), snapshot.workspace(id).await.unwrap().is_none());
+        // The operator's danger switch is the one way out of it.
+        let switched = people.iter().any(|person| !person.active && person.membership.role == Role::Admin);
+        let administered = people.iter().any(|person| person.active && person.membership.role == Role::Admin);
+        assert!(administered || switched || members.is_empty(), "{people:?}");
+        for key in snapshot.keys_of_workspace(id, None, 1_000).await.unwrap() {
+            assert!(key.revoked_at.is_some() || members.contains(&key.kind.account()), "{key:?}");
+        }
+        let promised = snapshot.invitations(id).await.unwrap();
+        assert!(promised.iter().all(|invitation| members.contains(&invitation.invited_by)), "{promised:?}");
     }
 }
 
@@ -110,6 +140,7 @@ on_every_store! {
             accounts_fit_together(&any, &mut seen).await;
             assert!(seen.len() >= 6, "{seen:?}");
             tables_fit_together(&any);
+            team_fits_together(&any, &people.team).await;
 
             // It still works, and what is owed is sent, the mails of dropped senders included.
             clock.advance(Duration::from_mins(10));

@@ -8,7 +8,7 @@ use syn::{ImplItem, Item, Type, Visibility};
 use crate::cases::all;
 
 /// Loops that never end: each round is a use case of its own.
-const LOOPS: &[&str] = &["Dashboard::keep_sending_mail"];
+const LOOPS: &[&str] = &["Dashboard::keep_sealing_audit", "Dashboard::keep_sending_mail"];
 
 fn files(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(folder).unwrap() {

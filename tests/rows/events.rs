@@ -27,10 +27,13 @@ fn carries(kind: EventKind) -> (&'static str, &'static [&'static str]) {
         K::VerifyEmail | K::SignInPassword | K::SignInSecondFactor => ("srf", &["code", "account", "source"]),
         K::SessionStarted
         | K::EmailChanged
+        | K::AccountDeleted
         | K::RecoveryCodesReplaced
         | K::SuccessAfterFailures
         | K::SignInAfterInactivity => ("s", &["account", "source"]),
-        K::SessionEnded | K::SecondFactorChanged => ("s", &["code", "account", "source"]),
+        K::SessionEnded | K::SecondFactorChanged | K::RecoveryChanged => {
+            ("s", &["code", "account", "source"])
+        }
         K::StepUp | K::PasswordChanged => ("sr", &["code", "account", "source"]),
         K::ResetRequested => ("s", &["source"]),
         K::PasswordReset => ("sr", &["code", "source"]),
@@ -41,8 +44,6 @@ fn carries(kind: EventKind) -> (&'static str, &'static [&'static str]) {
         K::KeyChanged => ("s", &["code", "account", "workspace", "key", "source"]),
         K::TeamChanged => ("s", &["code", "account", "workspace", "source"]),
         K::InvitationAccepted => ("sr", &["code", "account", "workspace", "source"]),
-        K::AccountDeleted => ("s", &["account", "source"]),
-        K::RecoveryChanged => ("s", &["code", "account", "source"]),
         K::OperatorActed => ("s", &["account", "workspace", "project", "key"]),
         K::MailFailed => ("f", &["code"]),
         K::BreachCheckFailed | K::RequestPanicked => ("f", &["source"]),

@@ -44,7 +44,7 @@ impl Dashboard {
         for project in snapshot.projects(member.workspace()).await? {
             // A project whose keys may not be seen without a second factor is passed over.
             let shown = inner.project_second_factor(&mut *snapshot, member, &project).await.is_ok();
-            if shown && acting.may(Permission::KEYS_READ, Some(project.id)) {
+            if shown && acting.may(&Permission::KEYS_READ, Some(project.id)) {
                 listed.insert(project.id);
             }
         }

@@ -89,7 +89,7 @@ impl Operator {
             .await?;
         inner.mail_waits.notify_one();
         self.recovery_changed(id, "opened");
-        Ok(view(case))
+        Ok(view(&case))
     }
 
     /// The recovery of an account that waits.
@@ -100,7 +100,7 @@ impl Operator {
         let inner = self.inner();
         let case = inner.read().await?.recovery_case(id).await?;
         let case = case.filter(|case| case.expires_at > inner.now());
-        case.map(view).ok_or(OperatorError::NotFound)
+        case.as_ref().map(view).ok_or(OperatorError::NotFound)
     }
 
     /// Cancels a recovery, and tells every known address.

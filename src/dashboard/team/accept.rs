@@ -22,7 +22,7 @@ use crate::source::Source;
 use crate::store::record::{
     Account, Action, Actor, Invitation, Membership, Password, ProjectMembership, Target, Workspace,
 };
-use crate::store::{Locked, Transaction};
+use crate::store::{Locked, Snapshot, Transaction};
 
 /// What whoever holds an invitation's link is shown before they accept.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -222,8 +222,20 @@ impl Inner {
         let has = reach(&inviter, &said);
         let question = Question::from(Permission::MEMBERS_INVITE);
         let may = self.catalogue.decide(&question, Some(&has.standing(None)), &book).is_allowed();
-        let promised = Reach { role: invitation.role, projects: invitation.projects.clone() };
+        let promised = self.promise_of(tx, invitation).await?;
         Ok(may && self.catalogue.covers_everywhere(&has, &promised, &book).is_ok())
+    }
+
+    /// What an invitation promises now: a project that was deleted meanwhile says nothing any more.
+    pub(in crate::dashboard) async fn promise_of(
+        &self,
+        snapshot: &mut dyn Snapshot,
+        invitation: &Invitation,
+    ) -> Result<Reach, Fault> {
+        let present = snapshot.projects(invitation.workspace).await?;
+        let mut projects = invitation.projects.clone();
+        projects.retain(|id, _| present.iter().any(|project| project.id == *id));
+        Ok(Reach { role: invitation.role, projects })
     }
 
     /// Makes the account a member and uses the invitation up.
@@ -247,10 +259,7 @@ impl Inner {
         let membership =
             Membership { workspace: workspace.id, account: account.id, role: invitation.role, since: now };
         tx.put_membership(workspace, &membership).await?;
-        let present = tx.projects(workspace.id).await?;
-        let mut projects = invitation.projects.clone();
-        // One that was deleted meanwhile says nothing any more.
-        projects.retain(|id, _| present.iter().any(|project| project.id == *id));
+        let projects = self.promise_of(tx, invitation).await?.projects;
         for (project, role) in &projects {
             let row = ProjectMembership {
                 workspace: workspace.id,

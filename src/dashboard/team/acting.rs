@@ -125,9 +125,9 @@ impl Acting<'_> {
     }
 
     /// Whether a permission is held, in a project if one is given. A refusal is no event.
-    pub(in crate::dashboard) fn may(&self, permission: Permission, project: Option<ProjectId>) -> bool {
+    pub(in crate::dashboard) fn may(&self, permission: &Permission, project: Option<ProjectId>) -> bool {
         let rights = self.rights(project);
-        self.inner.catalogue.permission_bit(&permission).is_some_and(|bit| rights.permissions.contains(bit))
+        self.inner.catalogue.permission_bit(permission).is_some_and(|bit| rights.permissions.contains(bit))
     }
 
     /// The actor's rights in a place.

@@ -69,7 +69,7 @@ impl Dashboard {
         });
         let mut who = WhoCan { members: able.collect(), keys: Vec::new() };
         if let (Question::Scope(scope), Some(project)) = (question, about)
-            && acting.may(Permission::KEYS_READ, Some(project.id))
+            && acting.may(&Permission::KEYS_READ, Some(project.id))
             && inner.project_second_factor(&mut *snapshot, member, &project).await.is_ok()
         {
             let workspace = snapshot.workspace(member.workspace()).await?.ok_or(WorkspaceError::NotFound)?;

@@ -81,7 +81,7 @@ impl Dashboard {
                 inner.promised(&mut *tx, &acting, new).await?;
                 let people = tx.people(locked.id).await?;
                 let is_member = people.iter().any(|p| p.email.canonical() == new.email.canonical());
-                if is_member && acting.may(Permission::MEMBERS_READ, None) {
+                if is_member && acting.may(&Permission::MEMBERS_READ, None) {
                     return Err(TeamError::AlreadyMember);
                 }
                 seat_left(&locked, people.len())?;
@@ -159,7 +159,7 @@ impl Dashboard {
                 let (locked, acting) = inner.locked_open(&mut *tx, member).await?;
                 acting.require(Permission::MEMBERS_INVITE)?;
                 let found = inner.invitation_of(&mut *tx, member, id).await?;
-                acting.covers(&Reach { role: found.role, projects: found.projects.clone() })?;
+                acting.covers(&inner.promise_of(&mut *tx, &found).await?)?;
                 let token: InvitationToken = inner.entropy.token()?;
                 let invitation = Invitation {
                     token: token.digest(),

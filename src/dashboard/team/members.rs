@@ -157,9 +157,9 @@ async fn of(
 }
 
 fn view(acting: &Acting<'_>, person: Person) -> MemberView {
-    let manages = acting.may(Permission::MEMBERS_MANAGE, None);
+    let manages = acting.may(&Permission::MEMBERS_MANAGE, None);
     let mut projects = acting.reach_of(&person.membership).projects;
-    projects.retain(|project, _| manages || acting.may(Permission::PROJECT_READ, Some(*project)));
+    projects.retain(|project, _| manages || acting.may(&Permission::PROJECT_READ, Some(*project)));
     MemberView {
         account: person.membership.account,
         email: person.email,

@@ -83,6 +83,7 @@ pub struct KeySecret {
 }
 
 /// All that one verification needs of one secret, read in one go.
+#[allow(clippy::struct_excessive_bools, reason = "four independent facts of the row, each read by itself")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Grant {
     /// The key.

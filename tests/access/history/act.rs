@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::op::{Decided, Op, Pick};
 use super::team::{FOREIGN, Team};
-use crate::model::{Holder, Names, scopes_of_bits};
+use crate::model::{Holder, Names, Place, scopes_of_bits};
 
 /// The most projects and custom roles of a history.
 const MOST: usize = 5;
@@ -252,6 +252,8 @@ pub struct Resolver<'a> {
     pub projects_made: usize,
     /// The text of a role of another workspace.
     pub foreign_role: &'a str,
+    /// Whether administrators act as well.
+    pub admins_act: bool,
 }
 
 impl Resolver<'_> {
@@ -259,8 +261,12 @@ impl Resolver<'_> {
     fn actor(&self, pick: Pick) -> usize {
         let team = self.team;
         let members: Vec<usize> = team.members.keys().copied().collect();
-        let admins: Vec<usize> =
-            members.iter().copied().filter(|who| team.members[who].role == "admin").collect();
+        let (admins, others): (Vec<usize>, Vec<usize>) =
+            members.iter().partition(|who| team.members[who].role == "admin");
+        if !self.admins_act {
+            // Whoever left is asked in their place.
+            return one(&others, pick).unwrap_or(1);
+        }
         let chosen = match pick {
             0..=69 => one(&admins, pick),
             70..=214 => one(&members, pick),
@@ -324,8 +330,17 @@ impl Resolver<'_> {
         one(&some, pick).filter(|_| pick < self.strange)
     }
 
+    /// What a new definition grants: names at random, and where administrators do not act, mostly of what its maker has.
+    fn names(&self, by: usize, bits: u64) -> Names {
+        let mut names = self.any_names(bits);
+        if let Some(maker) = self.team.members.get(&by).filter(|_| !self.admins_act && bits >> 60 != 0) {
+            names.retain(|name| self.team.rules.may(Some(maker), &Place::ProjectToCome, name));
+        }
+        names
+    }
+
     /// The names whose bits are set. Of half the roles that is a quarter of them; and half may act upon others.
-    fn names(&self, bits: u64) -> Names {
+    fn any_names(&self, bits: u64) -> Names {
         let all = self.team.rules.all_names();
         let thinned = if bits >> 63 == 1 { bits } else { bits & (bits >> 29) };
         let set = |(at, name): (usize, String)| (thinned >> at & 1 == 1).then_some(name);
@@ -361,7 +376,15 @@ impl Resolver<'_> {
         }
     }
 
+    /// The step, or none where an administrator would have to take it who does not.
     pub fn act(&self, op: &Op) -> Act {
+        let act = self.any_act(op);
+        let by = act.by().or(if let Act::Leave { who, .. } = act { Some(who) } else { None });
+        let is_admin = |who| self.team.members.get(&who).is_some_and(|holder| holder.role == "admin");
+        if !self.admins_act && by.is_some_and(is_admin) { Act::Nothing } else { act }
+    }
+
+    fn any_act(&self, op: &Op) -> Act {
         match op {
             Op::Invite { by, whom, role, words } => {
                 let mut promised = Holder::new(&self.role(*role));
@@ -400,17 +423,17 @@ impl Resolver<'_> {
                 word: self.word(*word),
             },
             Op::CreateRole { by, names } if self.team.rules.custom.len() < MOST => {
-                Act::CreateRole { by: self.actor(*by), names: self.names(*names) }
+                let by = self.actor(*by);
+                Act::CreateRole { by, names: self.names(by, *names) }
             }
             Op::CreateRole { by, names } => {
-                let role = self.custom_role(*names as u8);
-                Act::EditRole { by: self.actor(*by), role, names: self.names(*names) }
+                let (by, role) = (self.actor(*by), self.custom_role(*names as u8));
+                Act::EditRole { by, role, names: self.names(by, *names) }
             }
-            Op::EditRole { by, role, names } => Act::EditRole {
-                by: self.actor(*by),
-                role: self.custom_role(*role),
-                names: self.names(*names),
-            },
+            Op::EditRole { by, role, names } => {
+                let by = self.actor(*by);
+                Act::EditRole { by, role: self.custom_role(*role), names: self.names(by, *names) }
+            }
             Op::DeleteRole { by, role } => {
                 Act::DeleteRole { by: self.actor(*by), role: self.custom_role(*role) }
             }

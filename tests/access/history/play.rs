@@ -69,8 +69,8 @@ fn role_id(text: &str) -> RoleId {
 impl Play {
     /// Two administrators, a developer, a viewer and somebody with a role of the workspace's own who may act upon others;
     /// three who are no members; two projects with keys; and the neighbour, in which the viewer is a developer if the two
-    /// workspaces `share` somebody.
-    pub async fn begin(scene: Scene, share: bool) -> Self {
+    /// workspaces `share` somebody. With more `managers`, the developer may act upon others as well, and both everywhere.
+    pub async fn begin(scene: Scene, share: bool, managers: bool) -> Self {
         let workspace = scene.workspace("Acme").await;
         let mut people = Vec::new();
         for number in 0..PEOPLE {
@@ -99,12 +99,23 @@ impl Play {
         granted.extend(["scope models.read", "scope completions.create", "keys.issue"].map(str::to_owned));
         let managing = Role::Custom(scene.role(workspace, "Role 0", &granted).await);
         team.rules.custom.insert(managing.to_string(), granted);
-        let roles = [Role::Admin, Role::Developer, Role::Viewer, managing, Role::Admin];
+        let mut names = BTreeMap::from([(managing.to_string(), "Role 0".to_owned())]);
+        let mut second = Role::Developer;
+        if managers {
+            let more =
+                MANAGING.into_iter().chain(["scope models.read", "scope files.delete", "datasets.purge"]);
+            let granted: Names = more.chain(["projects.create", "keys.manage"]).map(str::to_owned).collect();
+            second = Role::Custom(scene.role(workspace, "Role 1", &granted).await);
+            team.rules.custom.insert(second.to_string(), granted);
+            names.insert(second.to_string(), "Role 1".to_owned());
+        }
+        let roles = [Role::Admin, second, Role::Viewer, managing, Role::Admin];
         for (number, role) in roles.into_iter().enumerate() {
             scene.join(workspace, people[number].account, role).await;
             team.members.insert(number, Holder::new(&role.to_string()));
         }
-        for (number, project, word) in [(1, "P1", "none"), (2, "P0", "developer"), (3, "P1", "viewer")] {
+        let words = [(2, "P0", "developer"), (1, "P1", "none"), (3, "P1", "viewer")];
+        for (number, project, word) in words.into_iter().take(if managers { 1 } else { 3 }) {
             let (id, account) = (projects[project], people[number].account);
             scene.in_project(workspace, id, account, Some(word.parse().unwrap())).await;
             let projects = &mut team.members.get_mut(&number).unwrap().projects;
@@ -137,7 +148,7 @@ impl Play {
             invitations: Vec::new(),
             neighbour,
             held: vec![None; PEOPLE],
-            names: BTreeMap::from([(managing.to_string(), "Role 0".to_owned())]),
+            names,
         }
     }
 

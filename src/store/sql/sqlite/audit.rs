@@ -175,7 +175,6 @@ fn find(conn: &mut Conn, chain: ChainId, filter: &AuditFilter, limit: u32) -> St
         ChainId::Accounts => None,
         ChainId::Workspace(workspace) => Some(id(workspace)),
     };
-    let whose = workspace.as_ref().map(|workspace| workspace as &dyn ToSql);
     let pick = |of_workspace, of_accounts| if workspace.is_some() { of_workspace } else { of_accounts };
     let led = if target.is_some() {
         pick(sql::FIND_BY_TARGET, sql::FIND_BY_TARGET_OF_ACCOUNTS)
@@ -187,27 +186,33 @@ fn find(conn: &mut Conn, chain: ChainId, filter: &AuditFilter, limit: u32) -> St
         let (since, until) = (opt_time(since).unwrap_or(i64::MIN), opt_time(until).unwrap_or(i64::MAX));
         let stretch = limit.saturating_mul(4).saturating_add(256);
         let nearby = pick(sql::FIND_NEARBY, sql::FIND_NEARBY_OF_ACCOUNTS);
-        let found = page(conn, nearby, &given(&[&before], whose, &[&stretch, &since, &until, &limit]))?;
+        let found =
+            page(conn, nearby, &given(&[&before], workspace.as_ref(), &[&stretch, &since, &until, &limit]))?;
         if i64::try_from(found.len()) == Ok(limit) {
             return Ok(found);
         }
         let anywhere = pick(sql::FIND_IN_TIME, sql::FIND_IN_TIME_OF_ACCOUNTS);
-        return page(conn, anywhere, &given(&[&before, &since, &until], whose, &[&limit]));
+        return page(conn, anywhere, &given(&[&before, &since, &until], workspace.as_ref(), &[&limit]));
     } else {
         let all = pick(sql::FIND, sql::FIND_OF_ACCOUNTS);
-        return page(conn, all, &given(&[&before], whose, &[&limit]));
+        return page(conn, all, &given(&[&before], workspace.as_ref(), &[&limit]));
     };
     let (kind, of) = target.map(|target| (target.kind(), target.uuid().into_bytes())).unzip();
     let (actor, action) = (actor.map(id), action.map(Action::name));
     let (since, until) = (opt_time(since), opt_time(until));
-    page(conn, led, &given(&[&before, &actor, &kind, &of, &action, &since, &until], whose, &[&limit]))
+    page(
+        conn,
+        led,
+        &given(&[&before, &actor, &kind, &of, &action, &since, &until], workspace.as_ref(), &[&limit]),
+    )
 }
 
 /// The parameters of a statement that names the workspace where the chain has one.
 fn given<'a>(
     first: &[&'a dyn ToSql],
-    workspace: Option<&'a dyn ToSql>,
+    workspace: Option<&'a [u8; 16]>,
     last: &[&'a dyn ToSql],
 ) -> Vec<&'a dyn ToSql> {
+    let workspace = workspace.map(|workspace| workspace as &dyn ToSql);
     first.iter().copied().chain(workspace).chain(last.iter().copied()).collect()
 }
