@@ -5,7 +5,7 @@
 
 use core::num::NonZeroUsize;
 use core::time::Duration;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -23,9 +23,9 @@ use portcullis::password::PasswordHash;
 use portcullis::secret::TokenDigest;
 use portcullis::source::Source;
 use portcullis::store::record::{
-    Account, AccountStatus, Action, Actor, AssertedBy, Assurance, AuditEntry, Change, Factor, Key, KeyKind,
-    KeySecret, Membership, PersonalValue, Project, ProjectMembership, Session, SignUp, Subject, Suspension,
-    Target, UsageDelta, Workspace,
+    Account, AccountStatus, Action, Actor, AssertedBy, Assurance, AuditEntry, Change, Factor, Invitation,
+    Key, KeyKind, KeySecret, Membership, PersonalValue, Project, ProjectMembership, Session, SignUp, Subject,
+    Suspension, Target, UsageDelta, Workspace,
 };
 use portcullis::store::sql::{Durability, SqliteOptions, SqliteStore};
 use portcullis::store::{
@@ -730,6 +730,81 @@ async fn the_database_itself_refuses_duplicates() {
         [],
     );
     assert!(same_address.is_err());
+
+    let mut tx = store.begin().await.unwrap();
+    let locked = tx.insert_workspace(&workspace(1, "w")).await.unwrap().unwrap();
+    assert!(tx.insert_invitation(&locked, &invitation(1, 1)).await.unwrap());
+    for number in [1, 2] {
+        tx.append_audit(&note(number, None)).await.unwrap();
+        tx.append_audit(&note(number + 10, Some(id(1)))).await.unwrap();
+    }
+    tx.commit().await.unwrap();
+    for again in [
+        "INSERT INTO portcullis_invitations SELECT zeroblob(16), workspace, 'X', email_canonical, role, projects, \
+         zeroblob(32), invited_by, created_at, sent_at, expires_at FROM portcullis_invitations",
+        "INSERT INTO portcullis_invitations SELECT zeroblob(16), workspace, 'X', 'x', role, projects, \
+         token, invited_by, created_at, sent_at, expires_at FROM portcullis_invitations",
+        // A place in a chain, of a workspace and of accounts.
+        "UPDATE portcullis_audit SET sequence = 1, link = zeroblob(32) WHERE workspace IS NOT NULL",
+        "UPDATE portcullis_audit SET sequence = 1, link = zeroblob(32) WHERE workspace IS NULL",
+    ] {
+        let refused = place.raw().execute(again, []).unwrap_err();
+        assert!(refused.to_string().contains("UNIQUE"), "{again}: {refused}");
+    }
+}
+
+/// An audit entry with a personal value of account 1.
+fn note(number: u128, workspace: Option<WorkspaceId>) -> AuditEntry {
+    let subject = Some(Subject::account(id(1)));
+    let personal = Personal::commit("source.address", "a value to be erased", Salt::from_random([0xb3; 32]));
+    AuditEntry {
+        id: id::<AuditId>(number),
+        at: at(1),
+        workspace,
+        actor: Actor::System,
+        action: Action::SteppedUp,
+        target: Target::Account(id(1)),
+        before: None,
+        after: None,
+        request_id: None,
+        personal: vec![PersonalValue { subject, personal }],
+    }
+}
+
+fn invitation(number: u128, workspace: u128) -> Invitation {
+    Invitation {
+        id: id(number),
+        workspace: id(workspace),
+        email: EmailAddress::parse("guest@example.com").unwrap(),
+        role: Role::Viewer,
+        projects: BTreeMap::new(),
+        token: TokenDigest([7; 32]),
+        invited_by: id(1),
+        created_at: at(0),
+        sent_at: at(0),
+        expires_at: at(1),
+    }
+}
+
+/// A value and its salt that were erased are overwritten in the file.
+#[tokio::test]
+async fn what_was_erased_is_not_in_the_file() {
+    let place = Place::new();
+    let store = place.open();
+    let in_file = || {
+        place.raw().execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
+        let bytes = std::fs::read(place.path()).unwrap();
+        let has = |part: &[u8]| bytes.windows(part.len()).any(|window| window == part);
+        [has(b"a value to be erased"), has(&[0xb3; 32]), has(&Subject::account(id(1)).0)]
+    };
+    let mut tx = store.begin().await.unwrap();
+    tx.append_audit(&note(1, None)).await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(in_file(), [true; 3]);
+    let mut tx = store.begin().await.unwrap();
+    assert_eq!(tx.erase_personal(Subject::account(id(1))).await.unwrap(), 1);
+    tx.commit().await.unwrap();
+    assert_eq!(in_file(), [false; 3]);
 }
 
 #[tokio::test]

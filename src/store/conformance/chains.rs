@@ -119,12 +119,17 @@ pub(super) async fn entries_are_sealed_in_the_order_of_their_chain(fresh: &Fresh
     append(&*backend, &of(&[1], Some(seed.workspace.id))).await?;
     same("the rest", &transact!(backend, |tx| seal(&mut *tx, here, 9).await?.len())?, &2)?;
     same("nothing is left to seal", &transact!(backend, |tx| seal(&mut *tx, here, 9).await?.len())?, &0)?;
+    let last = ChainId::Workspace(id(9));
+    same("the last chain", &transact!(backend, |tx| seal(&mut *tx, last, 9).await?.len())?, &1)?;
+    append(&*backend, &of(&[9], Some(seed.workspace.id))).await?;
+    let left = look!(backend, |read| read.unsealed_chains(9).await?);
+    same("only a chain with something to seal is told", &left, &[here].to_vec())?;
     let found = whole_chain(&*backend, here).await?;
     same("a chain", &found, &of(&[3, 5, 1, 8], Some(seed.workspace.id)))?;
     same("another", &whole_chain(&*backend, ChainId::Accounts).await?, &of(&[2, 4], None))?;
     look!(backend, |read| {
         let log = read.audit_of_workspace(seed.workspace.id, None, 9).await?;
-        same("the log is still in id order", &numbers(&log), &[id(1), id(3), id(5), id(8)].to_vec())?;
+        same("the log is still in id order", &numbers(&log), &[id(1), id(3), id(5), id(8), id(9)].to_vec())?;
         let behind = read.sealed_audit(here, 4, 9).await?;
         same("nothing is behind the last place", &behind, &Vec::new())?;
     });
@@ -144,11 +149,11 @@ pub(super) async fn a_chain_stays_whole_when_values_are_erased(fresh: &Fresh) ->
     same("the values are gone, and each link still fits", &(found.len(), left.count()), &(3, 0))
 }
 
-/// Tries to seal entries of the chain of accounts as told, and says whether that was done.
+/// Tries to seal entries as told, and says whether that was done.
 async fn seals(backend: &dyn Backend, end: Head, seals: &[(AuditId, Seal)]) -> Result<bool, Flaw> {
     let attempt: Result<(), Flaw> = async {
         let mut tx = backend.begin().await?;
-        let mut head: Locked<Head> = tx.lock_chain(ChainId::Accounts).await?;
+        let mut head: Locked<Head> = tx.lock_chain(end.chain).await?;
         *head = end;
         tx.seal_audit(&head, seals).await?;
         tx.commit().await?;
@@ -161,36 +166,50 @@ async fn seals(backend: &dyn Backend, end: Head, seals: &[(AuditId, Seal)]) -> R
 pub(super) async fn a_place_is_given_once_and_none_is_left_out(fresh: &Fresh) -> Result<(), Flaw> {
     let backend = fresh.backend().await;
     let seed = Seed::sow(&*backend).await?;
+    let here = Some(seed.workspace.id);
     append(&*backend, &[entry(1, None), entry(2, None), entry(3, None)]).await?;
-    append(&*backend, &[entry(4, Some(seed.workspace.id))]).await?;
-    transact!(backend, |tx| seal(&mut *tx, ChainId::Accounts, 1).await?)?;
+    append(&*backend, &[entry(11, here), entry(12, here), entry(13, here)]).await?;
+    append(&*backend, &[entry(21, Some(id(9)))]).await?;
+    for (workspace, first, foreign) in [(None, 1, 11), (here, 11, 2), (here, 11, 21)] {
+        refuses(&*backend, workspace.map_or(ChainId::Accounts, ChainId::Workspace), first, foreign).await?;
+    }
+    for chain in [ChainId::Accounts, ChainId::Workspace(seed.workspace.id)] {
+        transact!(backend, |tx| {
+            same("twice in one transaction", &seal(&mut *tx, chain, 1).await?.len(), &1)?;
+            same("twice in one transaction", &seal(&mut *tx, chain, 1).await?.len(), &1)?;
+        })?;
+        same("and then all is sealed", &whole_chain(&*backend, chain).await?.len(), &3)?;
+    }
+    let other = look!(backend, |read| read.unsealed_audit(ChainId::Workspace(id(9)), 9).await?);
+    no("another chain's entries are left alone", other.is_empty())
+}
+
+/// Of three entries of a chain the first is sealed; then every way in which seals do not fit is tried.
+async fn refuses(backend: &dyn Backend, chain: ChainId, first: u64, foreign: u64) -> Result<(), Flaw> {
+    if look!(backend, |read| read.audit_head(chain).await?.sequence) == 0 {
+        transact!(backend, |tx| seal(&mut *tx, chain, 1).await?)?;
+    }
     let link = |byte| Link::from_bytes([byte; 32]);
     let at = |number: u64, sequence, byte| (id::<AuditId>(number), Seal { sequence, link: link(byte) });
-    let end = |sequence, byte| Head { chain: ChainId::Accounts, sequence, link: link(byte) };
+    let end = |sequence, byte| Head { chain, sequence, link: link(byte) };
+    let (second, third) = (first + 1, first + 2);
     for (rule, head, wanted) in [
-        ("an entry that has a seal", end(2, 2), [at(1, 2, 2)].to_vec()),
-        ("an entry of another chain", end(2, 2), [at(4, 2, 2)].to_vec()),
+        ("an entry that has a seal", end(2, 2), [at(first, 2, 2)].to_vec()),
+        ("an entry of another chain", end(2, 2), [at(foreign, 2, 2)].to_vec()),
         ("an entry that is not there", end(2, 2), [at(99, 2, 2)].to_vec()),
-        ("one entry twice", end(3, 3), [at(2, 2, 2), at(2, 3, 3)].to_vec()),
-        ("a place that is taken", end(1, 2), [at(2, 1, 2)].to_vec()),
-        ("two entries in one place", end(2, 3), [at(2, 2, 2), at(3, 2, 3)].to_vec()),
-        ("a place past the next one", end(3, 3), [at(2, 3, 3)].to_vec()),
-        ("an end past the last seal", end(3, 3), [at(2, 2, 2)].to_vec()),
-        ("an end at another link", end(2, 9), [at(2, 2, 2)].to_vec()),
+        ("one entry twice", end(3, 3), [at(second, 2, 2), at(second, 3, 3)].to_vec()),
+        ("a place that is taken", end(1, 2), [at(second, 1, 2)].to_vec()),
+        ("two entries in one place", end(2, 3), [at(second, 2, 2), at(third, 2, 3)].to_vec()),
+        ("a place past the next one", end(3, 3), [at(second, 3, 3)].to_vec()),
+        ("an end past the last seal", end(3, 3), [at(second, 2, 2)].to_vec()),
+        ("an end at another link", end(2, 9), [at(second, 2, 2)].to_vec()),
         ("an end without seals", end(2, 2), Vec::new()),
     ] {
-        same("what seal_audit refuses", &(rule, seals(&*backend, head, &wanted).await?), &(rule, false))?;
+        same("what seal_audit refuses", &(rule, seals(backend, head, &wanted).await?), &(rule, false))?;
     }
-    same("nothing of what is refused is kept", &whole_chain(&*backend, ChainId::Accounts).await?.len(), &1)?;
-    let waiting = look!(backend, |read| read.unsealed_audit(ChainId::Accounts, 9).await?);
-    same("the rest still waits", &numbers(&waiting), &[id(2), id(3)].to_vec())?;
-    transact!(backend, |tx| {
-        same("twice in one transaction", &seal(&mut *tx, ChainId::Accounts, 1).await?.len(), &1)?;
-        same("twice in one transaction", &seal(&mut *tx, ChainId::Accounts, 1).await?.len(), &1)?;
-    })?;
-    same("and then is sealed", &whole_chain(&*backend, ChainId::Accounts).await?.len(), &3)?;
-    let other = look!(backend, |read| read.unsealed_audit(ChainId::Workspace(seed.workspace.id), 9).await?);
-    no("another chain's entries are left alone", other.is_empty())
+    same("nothing of what is refused is kept", &whole_chain(backend, chain).await?.len(), &1)?;
+    let waiting = look!(backend, |read| read.unsealed_audit(chain, 9).await?);
+    same("the rest still waits", &numbers(&waiting), &[id(second), id(third)].to_vec())
 }
 
 /// A hundred writers and a hundred sealers of one chain.

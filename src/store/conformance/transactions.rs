@@ -229,7 +229,7 @@ pub(super) async fn a_grant_is_of_one_moment_while_roles_are_edited(fresh: &Fres
     let backend = fresh.backend().await;
     let seed = Seed::sow(&*backend).await?;
     let (here, account, shown) = (seed.workspace.id, seed.account.id, secret(1, id(1)));
-    let names = |number: u64| if number % 2 == 0 { ["models.read"] } else { ["files.write"] };
+    let names = |number: u64| if number.is_multiple_of(2) { ["models.read"] } else { ["files.write"] };
     transact!(backend, |tx| {
         let locked = lock_workspace(&mut *tx, here).await?;
         tx.insert_key(&locked, &key(1, &seed)?).await?;

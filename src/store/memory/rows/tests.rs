@@ -1,13 +1,17 @@
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::*;
-use crate::access::{ProjectRole, Role};
+use crate::access::{ProjectRole, Role, RoleDefinition};
 use crate::email::EmailAddress;
-use crate::id::{AccountId, EntryId, FactorId, Id, KeyId, MailId, ProjectId, WorkspaceId};
+use crate::id::{AccountId, EntryId, FactorId, Id, KeyId, MailId, ProjectId, RecoveryCaseId, WorkspaceId};
 use crate::key::KeyDigest;
+use crate::name::DisplayName;
 use crate::password::PasswordHash;
 use crate::secret::Sealed;
 use crate::source::Source;
 use crate::store::record::{
-    AccountStatus, Assurance, Entry, Membership, Project, ProjectMembership, TokenKind,
+    AccountStatus, Assurance, Entry, Invitation, KeyKind, Membership, Project, ProjectMembership,
+    RecoveryKind, TokenKind, TotpFactor, Workspace,
 };
 
 fn at(second: i64) -> Timestamp {
@@ -129,18 +133,117 @@ fn a_membership_goes_with_its_project_roles_and_entries_alone() {
     assert_eq!(state.filled(), [""; 0]);
 }
 
-#[test]
-fn a_name_given_up_is_free_and_a_secret_dropped_is_gone() {
-    let mut state = State::default();
-    let mut account = Account {
-        id: id(1),
-        email: email("old@example.com"),
+fn account(number: u8) -> Account {
+    Account {
+        id: id(number),
+        email: email(&format!("p{number}@example.com")),
         email_verified_at: at(0),
         password: None,
         status: AccountStatus::Active,
         created_at: at(0),
         signed_in_at: None,
-    };
+    }
+}
+
+#[test]
+fn an_account_goes_with_all_that_is_its_own() {
+    let mut state = State::default();
+    let secret = Sealed::from_bytes(vec![1]);
+    state.put_account(&account(1));
+    let (created_at, expires_at, confirmed_at) = (at(0), at(9), at(0));
+    state.put_enrolment(&TotpEnrolment {
+        id: id::<FactorId>(1),
+        account: id(1),
+        secret: secret.clone(),
+        created_at,
+        expires_at,
+    });
+    let last_step = crate::totp::Step(1);
+    let factor = TotpFactor { id: id::<FactorId>(1), account: id(1), secret, confirmed_at, last_step };
+    state.factors.insert(factor.account, Arc::new(factor));
+    for number in [1, 2] {
+        state.put_recovery_case(&RecoveryCase {
+            id: id::<RecoveryCaseId>(number),
+            account: id(1),
+            kind: RecoveryKind::SecondFactor,
+            email_confirmed_at: None,
+            opened_by: String::new(),
+            reason: String::new(),
+            opened_at: at(0),
+            due_at: at(0),
+            expires_at: at(i64::from(number)),
+        });
+    }
+    assert_eq!(state.recovery_case_ids.len(), 1);
+    state.put_session(&session(1, 10));
+    state.put_entry(&entry());
+    assert!(state.drop_account(id(1)) && !state.drop_account(id(1)));
+    assert_eq!(state.filled(), [""; 0]);
+}
+
+#[test]
+fn a_workspace_goes_with_all_that_is_in_it() {
+    let mut state = State::default();
+    let mut workspace = Workspace::new(id(1), "w", at(0));
+    workspace.personal_of = Some(id(1));
+    state.put_workspace(&workspace);
+    for number in [1, 2] {
+        state.put_project(&Project::new(id(number), id(1), format!("p{number}"), at(0)));
+    }
+    state.put_membership(&Membership { workspace: id(1), account: id(1), role: Role::Admin, since: at(0) });
+    let (workspace, project, account) = (id(1), id(1), id(1));
+    state.put_project_membership(&ProjectMembership { workspace, project, account, role: ProjectRole::None });
+    state.put_entry(&Entry { account: id(2), ..entry() });
+    let (name, permissions, scopes) = (String::new(), BTreeSet::new(), BTreeSet::new());
+    state.put_role(id(1), &RoleDefinition { id: id(1), name, permissions, scopes });
+    for token in [1, 2] {
+        state.put_invitation(&Invitation {
+            id: id(1),
+            workspace: id(1),
+            email: email("guest@example.com"),
+            role: Role::Viewer,
+            projects: BTreeMap::new(),
+            token: TokenDigest([token; 32]),
+            invited_by: id(1),
+            created_at: at(0),
+            sent_at: at(0),
+            expires_at: at(i64::from(token)),
+        });
+    }
+    for holder in [1, 2] {
+        state.put_key(&key(KeyKind::Service(id(holder))));
+    }
+    let (digest, secret) = (KeyDigest::from_bytes([1; 32]), SecretId::from_bits(1));
+    let (key, shown_to) = (id(1), id(1));
+    state.put_secret(&KeySecret { id: secret, key, digest, shown_to, created_at: at(0), ends_at: None });
+    assert!(state.drop_workspace(id(1)) && !state.drop_workspace(id(1)));
+    assert_eq!(state.filled(), [""; 0]);
+}
+
+fn key(kind: KeyKind) -> Key {
+    Key {
+        id: id(1),
+        workspace: id(1),
+        project: id(2),
+        kind,
+        name: DisplayName::parse("k").unwrap(),
+        environment: "live".to_owned(),
+        scopes: BTreeSet::new(),
+        expires_at: None,
+        allowlist: None,
+        rate_limit: None,
+        suspended: None,
+        suspended_by_operator: None,
+        revoked_at: None,
+        created_by: id(1),
+        created_at: at(0),
+    }
+}
+
+#[test]
+fn a_name_given_up_is_free_and_a_secret_dropped_is_gone() {
+    let mut state = State::default();
+    let mut account = account(1);
     state.put_account(&account);
     account.email = email("New@example.com");
     state.put_account(&account);
