@@ -55,7 +55,7 @@ fn run(run: Run, histories: impl Strategy<Value = Vec<Op>>) -> (usize, Tally) {
     let config = Config {
         cases: histories_or(run.cases),
         failure_persistence: None,
-        max_shrink_iters: 2_000,
+        max_shrink_iters: 300,
         ..Config::default()
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
