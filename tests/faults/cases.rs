@@ -56,6 +56,16 @@ impl<E: Coded> From<E> for Failed {
 pub type Answer = Result<Got, Failed>;
 type Boxed = Pin<Box<dyn Future<Output = Answer> + Send>>;
 
+/// In how many pieces a use case does its work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pieces {
+    One,
+    /// Mail by mail: none is lost.
+    Mails,
+    /// In parts: run again, it adds those that are missing.
+    Parts,
+}
+
 /// One use case with one outcome.
 pub struct Case {
     /// The function, as `Type::name`.
@@ -66,10 +76,8 @@ pub struct Case {
     pub charges: &'static [&'static str],
     /// Whether the charge of a try also tells the owner that it locks.
     pub charge_tells: bool,
-    /// Whether it works item by item, each whole or not at all.
-    pub by_item: bool,
-    /// Whether it works part by part, each whole or not at all, and goes on where it was when it is run again.
-    pub resumes: bool,
+    /// In how many pieces it does its work, each whole or not at all.
+    pub pieces: Pieces,
     /// The refusal that it ends with when nothing fails, if it does.
     pub refused: Option<&'static str>,
     /// Whether it computes ten hashes.
@@ -93,13 +101,13 @@ impl Case {
         self
     }
 
-    fn by_item(mut self) -> Self {
-        self.by_item = true;
+    fn by_mail(mut self) -> Self {
+        self.pieces = Pieces::Mails;
         self
     }
 
-    fn resumes(mut self) -> Self {
-        self.resumes = true;
+    fn in_parts(mut self) -> Self {
+        self.pieces = Pieces::Parts;
         self
     }
 
@@ -126,8 +134,7 @@ where
         after: LATER,
         charges: &[],
         charge_tells: false,
-        by_item: false,
-        resumes: false,
+        pieces: Pieces::One,
         refused: None,
         slow: false,
         run: Box::new(run),

@@ -306,5 +306,5 @@ pub async fn prepared(kind: Kind) -> Arc<World> {
     static WORLDS: [tokio::sync::OnceCell<Arc<World>>; 2] =
         [tokio::sync::OnceCell::const_new(), tokio::sync::OnceCell::const_new()];
     let place = usize::from(kind == Kind::Sqlite);
-    Arc::clone(WORLDS[place].get_or_init(|| async { Arc::new(prepare(kind).await) }).await)
+    Arc::clone(WORLDS[place].get_or_init(|| async { Arc::new(Box::pin(prepare(kind)).await) }).await)
 }

@@ -10,7 +10,7 @@ use portcullis::store::conformance::{Fault, Faulty};
 use portcullis::store::record::TokenKind;
 use portcullis::store::{KeyDirectory, Store};
 
-use crate::cases::{Answer, Case, Failed, Got, all};
+use crate::cases::{Answer, Case, Failed, Got, Pieces, all};
 use crate::look::{Look, Tables, differing};
 use crate::on_every_store;
 use crate::people::{People, World, later, source};
@@ -18,7 +18,7 @@ use crate::stage::{Any, Stage, dashboard};
 
 /// Where tries are counted before they are judged: a fault after that does not give them back.
 const COUNTERS: &[&str] = &["counters", "counter_touches"];
-/// Where owed mail waits: what [`Case::by_item`] works on.
+/// Where owed mail waits: what [`Pieces::Mails`] works on.
 const OUTBOX: &[&str] = &["outbox", "mails", "mails_due"];
 /// The audit log.
 const AUDIT: &[&str] = &["audit", "audit_of_account", "audit_of_workspace"];
@@ -128,7 +128,7 @@ impl<'a> Bench<'a> {
                 left.remove(*table);
             }
         }
-        if self.case.by_item {
+        if self.case.pieces == Pieces::Mails {
             left.retain(|table| !OUTBOX.contains(&table.as_str()));
         }
         if self.case.charge_tells {
@@ -151,7 +151,7 @@ impl<'a> Bench<'a> {
 
     /// Nothing happened, or only parts, which a second run adds the others to.
     async fn undone(&self, run: &Run) -> Result<(), String> {
-        if !self.case.resumes {
+        if self.case.pieces != Pieces::Parts {
             return self.nothing(run);
         }
         let calm = Stage::over((**run.faulty.inner()).clone());
@@ -216,7 +216,7 @@ impl<'a> Bench<'a> {
         if self.answer.is_err() && run.answer.is_ok() {
             return Err(format!("a refusal became {:?}", run.answer));
         }
-        if self.case.by_item { self.no_mail_is_lost(run).await } else { Ok(()) }
+        if self.case.pieces == Pieces::Mails { self.no_mail_is_lost(run).await } else { Ok(()) }
     }
 
     /// What was owed was sent before the fault, or is after the claim has run out.

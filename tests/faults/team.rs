@@ -165,7 +165,7 @@ impl Making {
         door.invite(&tim.member, &new_invitation("yan", Role::Viewer)).await.unwrap();
         // One that has run out by the time that use cases run.
         let hasty = dashboard(Stage::over(any.clone()), clock, |builder| {
-            builder.invitation_lifetime(Duration::from_secs(60)).unwrap()
+            builder.invitation_lifetime(Duration::from_mins(1)).unwrap()
         });
         hasty.invite(&lea_in, &new_invitation("late", Role::Viewer)).await.unwrap();
 

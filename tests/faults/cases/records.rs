@@ -25,7 +25,7 @@ fn log() -> Vec<Case> {
         case("Dashboard::seal_audit", "two chains", |door, _| async move {
             Ok(Got::Said(format!("{:?}", door.seal_audit().await?)))
         })
-        .resumes(),
+        .in_parts(),
         case("Dashboard::audit_log", "", |door, people| async move {
             let page = door.audit_log(&people.team.lea_in, &AuditFilter::default(), 1_000).await?;
             Ok(Got::Said(page.entries.len().to_string()))

@@ -11,7 +11,7 @@ pub(super) fn cases() -> Vec<Case> {
         case("Dashboard::send_mail", "two mails", |door, people| async move {
             Ok(Got::Said(format!("{:?}", door.send_mail(&*people.mailbox).await?)))
         })
-        .by_item(),
+        .by_mail(),
         case("Dashboard::sweep", "after a month", |door, _| async move {
             Ok(Got::Said(format!("{:?}", door.sweep().await?)))
         })

@@ -263,7 +263,7 @@ fn looking() -> Vec<Case> {
             Ok(Got::Said(format!("{:?}", door.keys_to_review(&people.team.lea_in, question).await?)))
         }),
         case("Dashboard::keys_to_review", "that are not used", |door, people| async move {
-            let question = KeyQuestion::UnusedFor(Duration::from_secs(60));
+            let question = KeyQuestion::UnusedFor(Duration::from_mins(1));
             Ok(Got::Said(format!("{:?}", door.keys_to_review(&people.team.lea_in, question).await?)))
         }),
         case("Dashboard::set_custodian", "", |door, people| async move {
