@@ -339,7 +339,10 @@ impl Team {
                 (Decided::RotateNow, Some(by)) => {
                     let known = key.known_to(who, self.now);
                     if known.into_iter().any(|secret| key.secrets[secret].ends_at.is_none()) {
-                        codes.extend(self.shut(by, &key.project));
+                        // An archive keeps nobody.
+                        let mut shut = self.shut(by, &key.project);
+                        shut.remove("archived");
+                        codes.extend(shut);
                         codes.extend(self.new_secret(by, key));
                     }
                 }
