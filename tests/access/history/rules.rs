@@ -230,6 +230,13 @@ impl Team {
                     codes.insert("key_revoked", 0);
                 }
             }
+            // Whoever lacks a second factor does not take the requirement away.
+            Act::ProjectSecondFactor { by, project, required: false } => {
+                let required = self.projects.get(project).is_some_and(|project| project.second_factor);
+                if required && !self.people[*by].second_factor {
+                    codes.insert("enrolment_needed", 0);
+                }
+            }
             Act::SetCustodian { by, key, whom } => {
                 let Some(key) = key.map(|key| &self.keys[key]) else { return [("not_found", 0)].into() };
                 let asked = match key.kind {
