@@ -11,6 +11,18 @@
     clippy::cast_possible_truncation,
     reason = "a test that cannot be set up has failed"
 )]
+#![allow(
+    clippy::collapsible_match,
+    clippy::duration_suboptimal_units,
+    clippy::manual_is_multiple_of,
+    clippy::needless_pass_by_value,
+    clippy::semicolon_if_nothing_returned,
+    clippy::single_match_else,
+    clippy::unused_async,
+    clippy::unused_self,
+    clippy::wrong_self_convention,
+    reason = "the naive telling reads like the rules; it is not made shorter"
+)]
 
 #[path = "../rows/text.rs"]
 mod text;

@@ -186,12 +186,14 @@ impl Dashboard {
                 let project = inner.managed(&mut *tx, &acting, id).await?;
                 acting.require_recent(&mut *tx).await?;
                 let (action, target) = (Action::ProjectDeleted, Target::Project(id));
-                let mut before = shown(&project);
                 let keys = inner.all_keys(&mut *tx, locked.id).await?;
                 let dying = keys.iter().filter(|key| key.project == id && key.revoked_at.is_none());
                 let dying: Vec<_> = dying.map(|key| key.id).collect();
-                before["live_keys"] = json!(dying.get(..MOST_NAMED.min(dying.len())));
-                before["how_many_keys"] = json!(dying.len());
+                let before = json!({
+                    "project": shown(&project),
+                    "live_keys": dying.get(..MOST_NAMED.min(dying.len())),
+                    "how_many_keys": dying.len(),
+                });
                 acting.audit(&mut *tx, action, target, Some(before), None).await?;
                 if tx.delete_project(&locked, id).await? {
                     Ok(())
