@@ -149,10 +149,10 @@ impl<'a> Bench<'a> {
         if left.is_empty() { Ok(()) } else { Err(format!("is not as without the fault in {left:?}")) }
     }
 
-    /// Nothing happened, or only parts, which a second run adds the others to.
-    async fn undone(&self, run: &Run) -> Result<(), String> {
-        if self.case.pieces != Pieces::Parts {
-            return self.nothing(run);
+    /// It says that it is done and is, or a second run adds the parts that are missing.
+    async fn goes_on(&self, run: &Run) -> Result<(), String> {
+        if said(&run.answer) == self.answer {
+            return self.everything(run);
         }
         let calm = Stage::over((**run.faulty.inner()).clone());
         let clock = Arc::new(ManualClock::at(later(self.case.after)));
@@ -177,18 +177,21 @@ impl<'a> Bench<'a> {
         tally.refusals += u64::from(self.answer.is_err());
         let (calls, in_snapshot) = (run.faulty.calls(), run.faulty.inner().in_snapshot());
         let struck = run.faulty.struck().ok_or("the fault did not strike")?;
+        if self.case.pieces == Pieces::Parts {
+            return self.goes_on(run).await;
+        }
         match fault {
             Fault::Unavailable => {
                 tally.audit_appends_failed += u64::from(struck == "append_audit");
                 Self::failed_with(run, "store_unavailable")?;
-                self.undone(run).await?;
+                self.nothing(run)?;
             }
             // A snapshot is not opened again: what read from it could already have been acted upon.
             Fault::Conflict if Self::failed_with(run, "store_conflict").is_ok() => {
                 if struck != "begin_read" && !in_snapshot {
                     return Err("was not tried again".to_owned());
                 }
-                self.undone(run).await?;
+                self.nothing(run)?;
             }
             Fault::Conflict => {
                 tally.retried += 1;
@@ -204,12 +207,12 @@ impl<'a> Bench<'a> {
                 if calls == self.calls {
                     self.everything(run)?;
                 } else {
-                    self.undone(run).await?;
+                    self.nothing(run)?;
                 }
             }
             Fault::CommitRefused => {
                 Self::failed_with(run, "commit_unknown")?;
-                self.undone(run).await?;
+                self.nothing(run)?;
             }
             other => return Err(format!("{other:?} is not known here")),
         }

@@ -35,7 +35,7 @@ pub struct Kit {
     pub ids: Ids,
     pub foreign: Ids,
     pub ann_account: String,
-    cyn_account: String,
+    pub cyn_account: String,
     ann_secret: String,
     ben_secret: String,
     service_key: String,
@@ -219,6 +219,11 @@ impl Kit {
         path
     }
 
+    /// The path of the custodian of the workspace's service key.
+    pub fn custodian(&self) -> String {
+        format!("/v1/workspaces/{}/keys/{}/custodian", self.ids["workspace"], self.service_key)
+    }
+
     /// A request that the route takes. A route that is added is given one here.
     pub fn good(&self, site: &Site, route: &Route) -> Good {
         let (mut ann, ben) = (Some(self.ann.clone()), Some(self.ben.clone()));
@@ -363,7 +368,7 @@ impl Kit {
         };
         let mut path = self.path(route.path());
         if short.ends_with("/custodian") {
-            path = path.replace(&self.ids["key"], &self.service_key);
+            path = self.custodian();
         }
         let token = ann.filter(|_| route.needs() != Needs::Nothing);
         Good { token, path, query, body, status }

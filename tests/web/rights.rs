@@ -228,6 +228,46 @@ async fn a_missing_right_says_the_rule_and_what_would_allow_it() {
     assert_eq!(permissions.iter().map(String::as_str).collect::<Vec<_>>(), expected);
 }
 
+/// ASVS-5.0-8.4.2: these routes of a workspace ask for recent proofs, and say so; the same requests pass with them (`kit`).
+#[tokio::test]
+async fn administering_asks_for_recent_proofs() {
+    let kit = kit().await;
+    let mut asking = BTreeSet::new();
+    for route in dashboard_routes().iter().filter(|route| route.path().contains("{workspace}")) {
+        let site = kit.site();
+        site.world.pass(core::time::Duration::from_secs(3_600));
+        let good = kit.good(&site, route);
+        let body = good.body.as_ref().map(Value::to_string);
+        let reply = kit.send(&site, route, &good, body.as_deref()).await;
+        if reply.status != 403 {
+            assert_eq!(reply.status.as_u16(), good.status, "{route:?} {}", reply.text());
+            continue;
+        }
+        reply.is(403, "step_up_required");
+        assert_eq!(reply.json()["second_factor"], true, "{route:?}");
+        assert_eq!(reply.json()["allowed_by"], json!(["showing your proofs again"]), "{route:?}");
+        let path = route.path().replace("/v1/workspaces/{workspace}", "~");
+        asking.insert(format!("{} {path}", route.method()));
+    }
+    let expected = [
+        "DELETE ~",
+        "DELETE ~/members/{account}/projects/{project}/role",
+        "DELETE ~/projects/{project}",
+        "PATCH ~/projects/{project}",
+        "POST ~/archive",
+        "POST ~/leave",
+        "POST ~/members/{account}/offboard",
+        "POST ~/restore",
+        "POST ~/roles",
+        "PUT ~/members/{account}/projects/{project}/role",
+        "PUT ~/members/{account}/role",
+        "PUT ~/policy/second-factor",
+        "PUT ~/policy/service-ceiling",
+        "PUT ~/roles/{role}",
+    ];
+    assert_eq!(asking.iter().map(String::as_str).collect::<Vec<_>>(), expected);
+}
+
 /// B5: refusals that are no want of a right say what would help, where something would.
 #[tokio::test]
 async fn other_refusals_say_what_would_allow_them() {
@@ -252,12 +292,19 @@ async fn other_refusals_say_what_would_allow_them() {
     let used = site.call("DELETE", &format!("{base}/roles/{}", kit.ids["role"]), ann, &json!({})).await;
     says(&used, 409, "role_in_use", "giving its holders another role, and revoking its invitations");
     assert_eq!((&used.json()["members"], &used.json()["invitations"]), (&json!(1), &json!(0)));
-    // Nobody to take over; somebody who could not.
-    let leave = format!("{base}/leave");
-    let alone = site.post(&leave, ann, &json!({})).await;
-    says(&alone, 422, "successor_needed", "naming a member who may issue service keys in their projects");
-    let bad = site.post(&leave, ann, &json!({ "successor": kit.ids["account"] })).await;
-    says(&bad, 422, "bad_successor", "naming a member who may issue service keys in their projects");
+    // Somebody who could not take over: neither for one workspace nor, and then it is said which, for the account.
+    let heirs = "naming a member who may issue service keys in their projects";
+    let plan = json!({ "successor": kit.ids["account"] });
+    says(&site.post(&format!("{base}/leave"), ann, &plan).await, 422, "bad_successor", heirs);
+    let plans = json!({ "workspaces": { kit.ids["workspace"].as_str(): plan } });
+    let account = site.post("/v1/account/delete", ann, &plans).await;
+    says(&account, 422, "bad_successor", heirs);
+    assert_eq!(account.json()["workspace"], kit.ids["workspace"].as_str());
+    // Nobody, where whoever removes must name somebody.
+    let kept = site.call("PUT", &kit.custodian(), ann, &json!({ "account": kit.cyn_account })).await;
+    kept.ok(200);
+    let alone = site.post(&format!("{base}/members/{}/offboard", kit.cyn_account), ann, &json!({})).await;
+    says(&alone, 422, "successor_needed", heirs);
     // A personal workspace, and the last administrator of another.
     let (home, _) = site.home(&kit.ann).await;
     site.post(&format!("/v1/workspaces/{home}/archive"), ann, &json!({})).await.is(409, "personal_workspace");
@@ -265,11 +312,7 @@ async fn other_refusals_say_what_would_allow_them() {
     let own = format!("/v1/workspaces/{}", own.as_str().unwrap());
     let last = site.post(&format!("{own}/leave"), ann, &json!({})).await;
     says(&last, 409, "last_administrator", "another member with the role admin who can sign in");
-    // The account cannot go either, and it is said which workspace is in the way.
-    let account = site.post("/v1/account/delete", ann, &json!({})).await;
-    says(&account, 422, "successor_needed", "naming a member who may issue service keys in their projects");
-    assert_eq!(account.json()["workspace"], kit.ids["workspace"].as_str());
-    // Archived, old proofs, and a plan without it.
+    // Archived, and old proofs.
     site.post(&format!("{own}/archive"), ann, &json!({})).await.ok(200);
     let archived = site.call("PATCH", &own, ann, &json!({ "name": "x" })).await;
     says(&archived, 409, "archived", "restoring it from the archive");

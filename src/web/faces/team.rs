@@ -73,9 +73,8 @@ fn team(error: &TeamError) -> Problem {
         TeamError::RoleInUse { members, invitations } => {
             of(conflict, error).with("members", *members).with("invitations", *invitations)
         }
-        TeamError::TooManyRoles { most } | TeamError::TooManyProjects { most } => {
-            of(conflict, error).with("most", *most)
-        }
+        TeamError::TooManyRoles { most } => of(conflict, error).with("most", *most),
+        TeamError::TooManyProjects { most } => of(unprocessable, error).with("most", *most),
         TeamError::UnknownNames(unknown) => with_names(of(unprocessable, error), unknown),
         TeamError::NotExposed { key } => of(unprocessable, error).with("key", key.to_string()),
         TeamError::SuccessorNeeded

@@ -55,6 +55,13 @@ fn offboarding() -> Vec<Case> {
             Ok(shown(&door.offboard(&people.team.lea_in, tom, &Offboarding::default()).await?))
         })
         .refused("successor_needed"),
+        case("Dashboard::offboard", "without recent proofs", |door, people| async move {
+            let tom = people.team.tom.person.session.account();
+            let plan = plan(&people, Exposure::RotateNow);
+            Ok(shown(&door.offboard(&people.team.lea_in, tom, &plan).await?))
+        })
+        .refused("step_up_required")
+        .after(Duration::from_mins(20)),
         case("Dashboard::offboard", "deciding about another's key", |door, people| async move {
             let tom = people.team.tom.person.session.account();
             let mut plan = plan(&people, Exposure::RotateNow);
@@ -120,11 +127,18 @@ fn accounts() -> Vec<Case> {
             let _ = door.delete_account(&people.team.tom.person.session, &plans).await?;
             Ok(Got::Nothing)
         }),
-        case("Dashboard::delete_account", "whose keys nobody takes over", |door, people| async move {
+        case("Dashboard::delete_account", "that names nobody for its keys", |door, people| async move {
             let _ = door.delete_account(&people.team.tom.person.session, &BTreeMap::new()).await?;
             Ok(Got::Nothing)
+        }),
+        case("Dashboard::delete_account", "whose keys nobody can take over", |door, people| async move {
+            let successor = Some(people.team.uma.person.session.account());
+            let plans =
+                BTreeMap::from([(people.team.id, Offboarding { successor, ..Offboarding::default() })]);
+            let _ = door.delete_account(&people.team.tom.person.session, &plans).await?;
+            Ok(Got::Nothing)
         })
-        .refused("successor_needed"),
+        .refused("bad_successor"),
         case("Dashboard::delete_account", "of a last administrator", |door, people| async move {
             let _ = door.delete_account(&people.team.uma.person.session, &BTreeMap::new()).await?;
             Ok(Got::Nothing)

@@ -1,5 +1,7 @@
 //! Who is in a workspace: invited, let in, given roles.
 
+use std::time::Duration;
+
 use portcullis::access::{ProjectRole, Role};
 use portcullis::secret::InvitationToken;
 
@@ -43,6 +45,12 @@ fn invitations() -> Vec<Case> {
             Ok(Got::Said(format!("{:?}", door.invite(&people.team.tom.member, &new).await?.role)))
         })
         .refused("role_lacks"),
+        case("Dashboard::invite", "an administrator, without recent proofs", |door, people| async move {
+            let new = new_invitation("newcomer", Role::Admin);
+            Ok(Got::Said(format!("{:?}", door.invite(&people.team.lea_in, &new).await?.role)))
+        })
+        .refused("step_up_required")
+        .after(Duration::from_mins(20)),
         case("Dashboard::invite", "to more than one has", |door, people| async move {
             let new = new_invitation("newcomer", Role::Admin);
             Ok(Got::Said(format!("{:?}", door.invite(&people.team.uma.member, &new).await?.role)))
@@ -147,6 +155,13 @@ fn roles() -> Vec<Case> {
             let _ = door.set_role(&people.team.lea_in, tom, Role::Viewer).await?;
             Ok(Got::Nothing)
         }),
+        case("Dashboard::set_role", "without recent proofs", |door, people| async move {
+            let tom = people.team.tom.person.session.account();
+            let _ = door.set_role(&people.team.lea_in, tom, Role::Viewer).await?;
+            Ok(Got::Nothing)
+        })
+        .refused("step_up_required")
+        .after(Duration::from_mins(20)),
         case("Dashboard::set_role", "of the last administrator", |door, people| async move {
             let uma = people.team.uma.person.session.account();
             let _ = door.set_role(&people.team.umas, uma, Role::Viewer).await?;

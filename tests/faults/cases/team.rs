@@ -166,6 +166,12 @@ fn roles() -> Vec<Case> {
             door.create_role(&people.team.lea_in, &new).await?;
             Ok(Got::Nothing)
         }),
+        case("Dashboard::create_role", "without recent proofs", |door, people| async move {
+            door.create_role(&people.team.lea_in, &new_role("ops", &[], &[])).await?;
+            Ok(Got::Nothing)
+        })
+        .refused("step_up_required")
+        .after(Duration::from_mins(20)),
         case("Dashboard::create_role", "of unknown scopes", |door, people| async move {
             door.create_role(&people.team.lea_in, &new_role("ops", &[], &["no.such"])).await?;
             Ok(Got::Nothing)
