@@ -60,7 +60,8 @@ impl Dashboard {
             .within(async |mut tx| {
                 let (account, _) = inner.live_and_recent(&mut *tx, session).await?;
                 if let Some(case) = tx.recovery_case(account.id).await? {
-                    inner.cancelled(&mut *tx, &account, &case, &session.source).await?;
+                    let by = Actor::Account(account.id);
+                    inner.cancelled(&mut *tx, &account, &case, by, &session.source).await?;
                 }
                 Ok::<_, AccountError>(())
             })
@@ -87,7 +88,7 @@ impl Dashboard {
             .within(async |mut tx| {
                 let (kind, digest) = (TokenKind::CancelRecovery, token.digest());
                 let (account, case) = inner.recovery_behind(&mut *tx, kind, &digest).await?;
-                inner.cancelled(&mut *tx, &account, &case, source).await?;
+                inner.cancelled(&mut *tx, &account, &case, Actor::System, source).await?;
                 charges.refund(&mut *tx, inner.now()).await?;
                 Ok::<_, RecoveryError>(account.id)
             })
@@ -161,7 +162,7 @@ impl Inner {
     ) -> Result<(), super::error::Fault> {
         match tx.recovery_case(account.id).await? {
             Some(case) if case.kind == RecoveryKind::SecondFactor => {
-                self.cancelled(tx, account, &case, source).await
+                self.cancelled(tx, account, &case, Actor::Account(account.id), source).await
             }
             _ => Ok(()),
         }
@@ -172,11 +173,12 @@ impl Inner {
         tx: &mut dyn Transaction,
         account: &Locked<Account>,
         case: &RecoveryCase,
+        by: Actor,
         source: &Source,
     ) -> Result<(), super::error::Fault> {
         self.drop_recovery(tx, account, case).await?;
         let target = Target::Account(account.id);
-        let entry = self.audit(self.now(), Actor::System, Action::RecoveryCancelled, target, source)?;
+        let entry = self.audit(self.now(), by, Action::RecoveryCancelled, target, source)?;
         self.append(tx, &entry).await
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::access::{Permission, Reach, Rights, Role, RoleBook};
+use crate::access::{Permission, ProjectRole, Reach, Rights, Role, RoleBook};
 use crate::dashboard::error::{AccountError, Fault, Lacks, TeamError, WorkspaceError};
 use crate::dashboard::inner::{Inner, in_workspace};
 use crate::dashboard::workspaces::Member;
@@ -23,8 +23,8 @@ pub(in crate::dashboard) struct Acting<'a> {
     pub(in crate::dashboard) session: Session,
     pub(in crate::dashboard) reach: Reach,
     pub(in crate::dashboard) book: RoleBook,
-    /// What all projects say of all members.
-    said: Vec<ProjectMembership>,
+    /// What all projects say, by member.
+    said: BTreeMap<AccountId, BTreeMap<ProjectId, ProjectRole>>,
 }
 
 impl Inner {
@@ -43,7 +43,7 @@ impl Inner {
             reach: reach(&admitted.membership, &said),
             session: admitted.session,
             book,
-            said,
+            said: by_member(&said),
         })
     }
 
@@ -101,6 +101,17 @@ pub(in crate::dashboard) fn is_administrator(person: &Person) -> bool {
     person.membership.role == Role::Admin && person.active
 }
 
+/// What all projects say, by member: looked through once, however many members there are.
+pub(in crate::dashboard) fn by_member(
+    said: &[ProjectMembership],
+) -> BTreeMap<AccountId, BTreeMap<ProjectId, ProjectRole>> {
+    let mut all: BTreeMap<AccountId, BTreeMap<ProjectId, ProjectRole>> = BTreeMap::new();
+    for said in said {
+        all.entry(said.account).or_default().insert(said.project, said.role);
+    }
+    all
+}
+
 /// What a member is everywhere, given what all projects say.
 pub(in crate::dashboard) fn reach(membership: &Membership, said: &[ProjectMembership]) -> Reach {
     let of_member = said.iter().filter(|said| said.account == membership.account);
@@ -150,11 +161,12 @@ impl Acting<'_> {
 
     /// What another member is everywhere.
     pub(in crate::dashboard) fn reach_of(&self, membership: &Membership) -> Reach {
-        reach(membership, &self.said)
+        let projects = self.said.get(&membership.account).cloned().unwrap_or_default();
+        Reach { role: membership.role, projects }
     }
 
-    /// What all projects say of all members.
-    pub(in crate::dashboard) fn said(&self) -> &[ProjectMembership] {
+    /// What all projects say, by member.
+    pub(in crate::dashboard) fn said(&self) -> &BTreeMap<AccountId, BTreeMap<ProjectId, ProjectRole>> {
         &self.said
     }
 

@@ -67,7 +67,11 @@ impl Dashboard {
                 let entry = entry.ok_or(WorkspaceError::NotFound)?;
                 let person = tx.membership(locked.id, entry.account).await?;
                 acting.covers(&acting.reach_of(&person.ok_or(WorkspaceError::NotFound)?))?;
-                let ended = Entry { ended_at: Some(inner.now()), ..entry.clone() };
+                // Not before what the session has shown, whatever the clock says now: or it would be back at once.
+                let shown = tx.session(entry.session).await?;
+                let shown = shown.and_then(|s| s.assurance.factors().iter().map(|used| used.at).max());
+                let now = inner.now();
+                let ended = Entry { ended_at: Some(shown.map_or(now, |at| at.max(now))), ..entry.clone() };
                 tx.update_entry(&locked, &ended).await?;
                 let after = Some(json!({ "account": entry.account }));
                 Ok::<_, TeamError>(

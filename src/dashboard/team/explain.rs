@@ -3,12 +3,12 @@
 use serde::Serialize;
 
 use crate::access::{
-    AccessChange, Effects, HeldKey, Permission, ProjectRole, Question, Role, Team, Teammate,
+    AccessChange, Effects, HeldKey, Permission, ProjectRole, Question, Reach, Role, Team, Teammate,
 };
 use crate::dashboard::Dashboard;
 use crate::dashboard::error::{Fault, TeamError, WorkspaceError};
 use crate::dashboard::inner::Inner;
-use crate::dashboard::team::acting::reach;
+use crate::dashboard::team::acting::by_member;
 use crate::dashboard::team::policy::KeySummary;
 use crate::dashboard::workspaces::Member;
 use crate::email::EmailAddress;
@@ -142,7 +142,7 @@ impl Inner {
         id: WorkspaceId,
     ) -> Result<Team, Fault> {
         let Some(workspace) = snapshot.workspace(id).await? else { return Ok(Team::default()) };
-        let said = snapshot.project_memberships(id).await?;
+        let said = by_member(&snapshot.project_memberships(id).await?);
         let people = snapshot.people(id).await?;
         let keys = self.all_keys(snapshot, id).await?;
         let now = self.now();
@@ -153,7 +153,8 @@ impl Inner {
             members: people
                 .into_iter()
                 .map(|person| {
-                    let reach = reach(&person.membership, &said);
+                    let projects = said.get(&person.membership.account).cloned().unwrap_or_default();
+                    let reach = Reach { role: person.membership.role, projects };
                     let teammate =
                         Teammate { reach, active: person.active, second_factor: person.second_factor };
                     (person.membership.account, teammate)

@@ -181,8 +181,8 @@ impl Inner {
     ) -> Result<(usize, usize), TeamError> {
         let workspace = acting.member.workspace();
         let (role, in_project) = (Role::Custom(id), ProjectRole::Is(Role::Custom(id)));
-        let mut holders: BTreeSet<_> =
-            acting.said().iter().filter(|said| said.role == in_project).map(|said| said.account).collect();
+        let in_projects = acting.said().iter().filter(|(_, says)| says.values().any(|r| *r == in_project));
+        let mut holders: BTreeSet<_> = in_projects.map(|(account, _)| *account).collect();
         let memberships = snapshot.memberships(workspace).await?;
         holders.extend(memberships.iter().filter(|m| m.role == role).map(|m| m.account));
         let invitations = snapshot.invitations(workspace).await?;

@@ -230,6 +230,13 @@ impl Team {
                     codes.insert("key_revoked", 0);
                 }
             }
+            // Whoever lacks a second factor does not take the requirement away.
+            Act::ProjectSecondFactor { by, project, required: false } => {
+                let required = self.projects.get(project).is_some_and(|project| project.second_factor);
+                if required && !self.people[*by].second_factor {
+                    codes.insert("enrolment_needed", 0);
+                }
+            }
             Act::SetCustodian { by, key, whom } => {
                 let Some(key) = key.map(|key| &self.keys[key]) else { return [("not_found", 0)].into() };
                 let asked = match key.kind {
@@ -339,7 +346,10 @@ impl Team {
                 (Decided::RotateNow, Some(by)) => {
                     let known = key.known_to(who, self.now);
                     if known.into_iter().any(|secret| key.secrets[secret].ends_at.is_none()) {
-                        codes.extend(self.shut(by, &key.project));
+                        // An archive keeps nobody.
+                        let mut shut = self.shut(by, &key.project);
+                        shut.remove("archived");
+                        codes.extend(shut);
                         codes.extend(self.new_secret(by, key));
                     }
                 }

@@ -169,14 +169,15 @@ impl Team {
     /// Whether somebody could be made the custodian of a key.
     pub fn can_keep(&self, who: usize, key: &Key) -> bool {
         let place = Place::Project(key.project.clone());
-        self.people[who].active && self.may(who, "keys.service", &place)
+        self.people[who].active
+            && self.may(who, "keys.service", &place)
+            && key.scopes.iter().all(|one| self.may(who, &scope(one), &place))
     }
 
-    /// Whether a service key's present worth is all within what somebody has.
+    /// Whether all scopes of a service key are within what somebody has, whatever the ceiling.
     pub fn may_see_secret(&self, who: usize, key: &Key) -> bool {
         let place = Place::Project(key.project.clone());
-        let worth = key.scopes.iter().filter(|one| self.ceiling.as_ref().is_none_or(|c| c.contains(*one)));
-        worth.into_iter().all(|one| self.may(who, &scope(one), &place))
+        key.scopes.iter().all(|one| self.may(who, &scope(one), &place))
     }
 
     /// Whether a key exists: its project was not deleted.

@@ -31,6 +31,19 @@ async fn custodian(team: &Team, key: portcullis::id::KeyId) -> AccountId {
 }
 
 on_every_store! {
+    /// Nobody is kept by the keys in their care: who leaves and can name nobody, not even seeing who else is here, leaves them
+    /// to the administrator who is here longest
+    async fn who_leaves_and_names_nobody_leaves_their_keys_to_an_administrator(world: World) {
+        let team = Team::of(world).await;
+        let (hand, leaver) = team.member("leaver", Role::Developer).await;
+        let key = team.service_key(&leaver).await;
+        let _ = team.door().set_role(&team.at, hand.account, Role::Viewer).await.unwrap();
+        let removed = team.door().offboard(&team.at, hand.account, &plain()).await;
+        assert_eq!(told(removed), "successor_needed", "a manager says who");
+        let _ = team.door().leave(&hand.session, team.workspace, &plain()).await.unwrap();
+        assert_eq!(custodian(&team, key.key.id).await, team.boss.account);
+    }
+
     /// B2: the service keys in the leaver's care go to the named successor, who is told which; a successor is somebody
     /// who could have issued them; without one, nothing is done
     async fn a_custodians_keys_need_a_successor_who_could_have_issued_them(world: World) {

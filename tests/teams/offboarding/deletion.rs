@@ -63,14 +63,16 @@ on_every_store! {
         };
         assert_eq!(custodianships.iter().map(|key| key.id).collect::<Vec<_>>(), [service.key.id]);
 
-        // Who minds the service key must be said; until then nothing at all is done.
+        // A successor who could not have issued the key is refused; it says where, and nothing at all is done.
         let before = [home.workspace(), alone.workspace(), team.workspace];
         let mut rows = Vec::new();
         for workspace in before {
             rows.push(team.world.rows(workspace).await);
         }
-        let refused = door.delete_account(&zoe.session, &none()).await.unwrap_err();
-        assert_eq!(refused.code(), "successor_needed");
+        let plan = Offboarding { successor: Some(guest.session.account()), ..Offboarding::default() };
+        let refused =
+            door.delete_account(&zoe.session, &BTreeMap::from([(team.workspace, plan)])).await.unwrap_err();
+        assert_eq!(refused.code(), "bad_successor");
         assert!(refused.to_string().contains(&team.workspace.to_string()), "it says where: {refused}");
         for (workspace, before) in before.into_iter().zip(&rows) {
             assert_eq!(&team.world.rows(workspace).await, before);

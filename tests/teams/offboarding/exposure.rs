@@ -293,15 +293,15 @@ on_every_store! {
         assert!(changed(&before, &after).contains(&format!("changed: secret {}", known.text.id())));
     }
 
-    /// B2: where keys cannot be rotated, what a leaver knows can still be ended
+    /// B2: an archive keeps nobody, and what a leaver knows can be ended at once
     async fn a_workspace_that_is_archived_lets_people_go(world: World) {
         let scene = Scene::of(world).await;
         let (door, known) = (scene.team.door(), scene.known().await);
         let _ = door.archive_workspace(&scene.team.at).await.unwrap();
-        assert_eq!(told(scene.offboard(&all(Exposure::RotateNow)).await), "archived");
-        let _ = scene.offboard(&Offboarding::default()).await.unwrap();
+        let gone = scene.offboard(&all(Exposure::RotateNow)).await.unwrap();
         let _ = door.restore_workspace(&scene.team.at).await.unwrap();
-        scene.team.world.pass(24 * HOUR);
+        assert_eq!(gone.rotated.len(), 1);
+        assert_eq!(scene.team.world.api().refused(&gone.rotated[0].text).await, None);
         assert_eq!(scene.team.world.api().refused(&known.text).await, Some(Reason::SecretEnded));
     }
 }

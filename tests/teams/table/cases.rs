@@ -282,20 +282,30 @@ pub fn all() -> Vec<Case> {
             archived: "done",
             ..case!(Writes "revoke_invitation" "" [Invitation] |d, v, i| d.revoke_invitation(&v.actor, i.invitation))
         },
-        case!(Writes "set_role" "" [Account Role] |d, v, i| {
-            d.set_role(&v.actor, i.account, Role::Custom(i.role))
-        }),
-        case!(Writes "set_role" "one's own" [] |d, v, i| d.set_role(&v.actor, v.actor.account(), Role::Viewer)),
-        case!(Writes "set_project_role" "" [Account Project Role] |d, v, i| {
-            let role = Some(ProjectRole::Is(Role::Custom(i.role)));
-            d.set_project_role(&v.actor, i.account, i.project, role)
-        }),
+        Case {
+            sensitive: true,
+            ..case!(Writes "set_role" "" [Account Role] |d, v, i| {
+                d.set_role(&v.actor, i.account, Role::Custom(i.role))
+            })
+        },
+        Case {
+            sensitive: true,
+            ..case!(Writes "set_role" "one's own" [] |d, v, i| d.set_role(&v.actor, v.actor.account(), Role::Viewer))
+        },
+        Case {
+            sensitive: true,
+            ..case!(Writes "set_project_role" "" [Account Project Role] |d, v, i| {
+                let role = Some(ProjectRole::Is(Role::Custom(i.role)));
+                d.set_project_role(&v.actor, i.account, i.project, role)
+            })
+        },
         Case {
             archived: "done",
             ..case!(Writes "end_entry" "" [Entry] |d, v, i| d.end_entry(&v.actor, i.entry))
         },
         Case {
             archived: "done",
+            sensitive: true,
             ..case!(Writes "offboard" "" [Account Successor Exposed] |d, v, i| async move {
                 d.offboard(&v.actor, i.account, &plan(i)).await
             })
@@ -328,12 +338,18 @@ pub fn all() -> Vec<Case> {
             })
         },
         // Roles and policies.
-        case!(Writes "create_role" "" [] |d, v, i| async move {
-            d.create_role(&v.actor, &new_role("New", &["project.read"], &[])).await
-        }),
-        case!(Writes "edit_role" "" [Role] |d, v, i| async move {
-            d.edit_role(&v.actor, i.role, &new_role("Edited", &["project.read"], &[])).await
-        }),
+        Case {
+            sensitive: true,
+            ..case!(Writes "create_role" "" [] |d, v, i| async move {
+                d.create_role(&v.actor, &new_role("New", &["project.read"], &[])).await
+            })
+        },
+        Case {
+            sensitive: true,
+            ..case!(Writes "edit_role" "" [Role] |d, v, i| async move {
+                d.edit_role(&v.actor, i.role, &new_role("Edited", &["project.read"], &[])).await
+            })
+        },
         case!(Writes "delete_role" "" [Role] |d, v, i| d.delete_role(&v.actor, i.role)),
         Case {
             sensitive: true,

@@ -8,9 +8,9 @@ use super::scene::Base;
 use crate::world::{World, on_every_store};
 
 on_every_store! {
-    /// ASVS-5.0-8.4.2, ASVS-5.0-7.5.3: deletions, archives and changes of policy ask for proofs that were shown within the
+    /// ASVS-5.0-8.4.2, ASVS-5.0-7.5.3: deletions, archives, changes of policy and of what others may do ask for proofs that were shown within the
     /// step-up window, wherever the request comes from; nothing else does; and once they are shown again it goes on
-    async fn deletions_and_changes_of_policy_ask_for_recent_proofs_and_nothing_else_does(world: World) {
+    async fn what_administers_asks_for_recent_proofs_and_nothing_else_does(world: World) {
         let base = Base::of(world).await;
         let mut sensitive = std::collections::BTreeSet::new();
         for case in all().iter().filter(|case| case.kind != Kind::Personal) {
@@ -40,8 +40,9 @@ on_every_store! {
             }
         }
         let expected = [
-            "archive_workspace", "change_project", "delete_account", "delete_project", "delete_workspace", "leave",
-            "offboard", "require_second_factor", "restore_workspace", "set_service_ceiling",
+            "archive_workspace", "change_project", "create_role", "delete_account", "delete_project",
+            "delete_workspace", "edit_role", "leave", "offboard", "require_second_factor", "restore_workspace",
+            "set_project_role", "set_role", "set_service_ceiling",
         ];
         assert_eq!(sensitive.into_iter().collect::<Vec<_>>(), expected);
     }

@@ -44,10 +44,10 @@ statements! {
          VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (id) DO NOTHING";
     END_SECRET =
         "UPDATE {p}secrets SET ends_at = $1 WHERE id = $2 \
-         AND key IN (SELECT id FROM {p}keys WHERE workspace = $3) RETURNING key";
+         AND EXISTS (SELECT 1 FROM {p}keys AS k WHERE k.id = key AND k.workspace = $3) RETURNING key";
     DELETE_SECRET =
         "DELETE FROM {p}secrets WHERE id = $1 \
-         AND key IN (SELECT id FROM {p}keys WHERE workspace = $2) RETURNING key";
+         AND EXISTS (SELECT 1 FROM {p}keys AS k WHERE k.id = key AND k.workspace = $2) RETURNING key";
 
     USAGE_OF =
         "SELECT COALESCE(SUM(allowed), 0), COALESCE(SUM(refused), 0), MAX(last_at) \
