@@ -228,6 +228,46 @@ async fn a_missing_right_says_the_rule_and_what_would_allow_it() {
     assert_eq!(permissions.iter().map(String::as_str).collect::<Vec<_>>(), expected);
 }
 
+/// ASVS-5.0-8.4.2: these routes of a workspace ask for recent proofs, and say so; the same requests pass with them (`kit`).
+#[tokio::test]
+async fn administering_asks_for_recent_proofs() {
+    let kit = kit().await;
+    let mut asking = BTreeSet::new();
+    for route in dashboard_routes().iter().filter(|route| route.path().contains("{workspace}")) {
+        let site = kit.site();
+        site.world.pass(core::time::Duration::from_secs(3_600));
+        let good = kit.good(&site, route);
+        let body = good.body.as_ref().map(Value::to_string);
+        let reply = kit.send(&site, route, &good, body.as_deref()).await;
+        if reply.status != 403 {
+            assert_eq!(reply.status.as_u16(), good.status, "{route:?} {}", reply.text());
+            continue;
+        }
+        reply.is(403, "step_up_required");
+        assert_eq!(reply.json()["second_factor"], true, "{route:?}");
+        assert_eq!(reply.json()["allowed_by"], json!(["showing your proofs again"]), "{route:?}");
+        let path = route.path().replace("/v1/workspaces/{workspace}", "~");
+        asking.insert(format!("{} {path}", route.method()));
+    }
+    let expected = [
+        "DELETE ~",
+        "DELETE ~/members/{account}/projects/{project}/role",
+        "DELETE ~/projects/{project}",
+        "PATCH ~/projects/{project}",
+        "POST ~/archive",
+        "POST ~/leave",
+        "POST ~/members/{account}/offboard",
+        "POST ~/restore",
+        "POST ~/roles",
+        "PUT ~/members/{account}/projects/{project}/role",
+        "PUT ~/members/{account}/role",
+        "PUT ~/policy/second-factor",
+        "PUT ~/policy/service-ceiling",
+        "PUT ~/roles/{role}",
+    ];
+    assert_eq!(asking.iter().map(String::as_str).collect::<Vec<_>>(), expected);
+}
+
 /// B5: refusals that are no want of a right say what would help, where something would.
 #[tokio::test]
 async fn other_refusals_say_what_would_allow_them() {
