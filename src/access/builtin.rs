@@ -36,7 +36,7 @@ pub(super) fn builtin_permissions() -> Vec<PermissionInfo> {
         (Permission::KEYS_READ, Project, Developer, "List the project's keys, without their secrets"),
         (Permission::KEYS_ISSUE, Project, Developer, "Issue personal keys of one's own"),
         (Permission::KEYS_SERVICE, Project, Developer, "Issue service keys"),
-        (Permission::KEYS_MANAGE, Project, Admin, "Suspend, resume, revoke and rotate anybody's keys"),
+        (Permission::KEYS_MANAGE, Project, Admin, "Suspend, resume and revoke anybody's keys"),
         (Permission::USAGE_READ, Project, Viewer, "See usage analytics"),
         (Permission::PLAYGROUND_USE, Project, Developer, "Spend the project's budget in the playground"),
         (Permission::CATALOGUE_READ, Project, Viewer, "See what the API offers"),

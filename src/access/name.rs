@@ -148,7 +148,7 @@ builtins! {
     KEYS_ISSUE = "keys.issue";
     /// Issue service keys, which outlive their maker's membership.
     KEYS_SERVICE = "keys.service";
-    /// Suspend, resume, revoke and rotate anybody's keys.
+    /// Suspend, resume and revoke anybody's keys.
     KEYS_MANAGE = "keys.manage";
     /// See usage analytics.
     USAGE_READ = "usage.read";
