@@ -19,11 +19,11 @@ use super::inner::Inner;
 use super::workspaces::Member;
 use crate::access::{Permission, Rights, Scope, ScopeSet};
 use crate::error::Coded;
-use crate::id::{KeyId, OperationId, ProjectId};
+use crate::id::{KeyId, OperationId, ProjectId, WorkspaceId};
 use crate::key::{Allowlist, KeyText, RateLimit};
 use crate::name::DisplayName;
 use crate::ports::{EventKind, Outcome};
-use crate::store::record::{Key, KeyKind, Project, Workspace};
+use crate::store::record::{self, Key, KeyKind, Project, Workspace};
 use crate::store::{Locked, Snapshot, Transaction};
 
 pub use governance::KeyQuestion;
@@ -204,6 +204,21 @@ impl Inner {
         let project = self.project_of(snapshot, member, key.project).await?;
         self.project_second_factor(snapshot, member, &project).await?;
         Ok((key, rights))
+    }
+
+    /// The same for keys of several projects of a workspace, as a preview names them.
+    pub(super) async fn keys_may_be_named(
+        &self,
+        snapshot: &mut dyn Snapshot,
+        session: &record::Session,
+        workspace: WorkspaceId,
+        of: &BTreeSet<ProjectId>,
+    ) -> Result<(), WorkspaceError> {
+        let all = snapshot.projects(workspace).await?;
+        if all.iter().any(|project| project.require_second_factor && of.contains(&project.id)) {
+            self.second_factor_shown(snapshot, session).await?;
+        }
+        Ok(())
     }
 
     /// Where a project requires it, whoever issues, rotates or sees its keys has shown a second factor.

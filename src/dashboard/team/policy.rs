@@ -75,7 +75,10 @@ impl Dashboard {
                 personal_keys: keys.iter().filter(personal).map(KeySummary::of).collect(),
             }
         });
-        Ok(without.collect())
+        let without: Vec<WithoutSecondFactor> = without.collect();
+        let of = without.iter().flat_map(|one| &one.personal_keys).map(|key| key.project).collect();
+        inner.keys_may_be_named(&mut *snapshot, &acting.session, workspace, &of).await?;
+        Ok(without)
     }
 
     /// Makes the workspace require a second factor of every member, for every way of signing in, or no longer. Members

@@ -93,7 +93,13 @@ impl Dashboard {
         if account != member.account() {
             acting.require(Permission::MEMBERS_MANAGE)?;
         }
-        inner.offboarding_preview(&mut *snapshot, &acting, account).await
+        let preview = inner.offboarding_preview(&mut *snapshot, &acting, account).await?;
+        let personal = preview.personal_keys.iter().map(|used| used.key.project);
+        let exposed = preview.exposed_keys.iter().map(|exposed| exposed.key.project);
+        let kept = preview.custodianships.iter().map(|key| key.project);
+        let of = personal.chain(exposed).chain(kept).collect();
+        inner.keys_may_be_named(&mut *snapshot, &acting.session, member.workspace(), &of).await?;
+        Ok(preview)
     }
 }
 
