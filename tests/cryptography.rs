@@ -241,7 +241,9 @@ const READERS: &[(&str, &str, Files)] = &[
             ("src/web/body.rs", "reads tokens and codes from a body"),
             ("src/web/cookie.rs", "writes the session's cookie"),
             ("src/web/handlers/account.rs", "reads a mailed token"),
+            ("src/web/handlers/invitations.rs", "reads a mailed token"),
             ("src/web/handlers/keys.rs", "answers a new key, once"),
+            ("src/web/handlers/recovery.rs", "reads a mailed token"),
             ("src/web/handlers/second_factor.rs", "answers a new seed and new codes, once"),
             ("src/web/handlers/sign_in.rs", "answers a pending sign-in, once"),
             ("src/web/handlers/sign_up.rs", "reads a mailed token"),
@@ -258,7 +260,7 @@ const READERS: &[(&str, &str, Files)] = &[
         ],
     ),
     (
-        "seals",
+        "sealing_keys",
         "sealed values",
         &[
             ("src/dashboard/builder.rs", "takes the keys over from the service"),

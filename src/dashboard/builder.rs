@@ -30,7 +30,7 @@ pub struct DashboardBuilder {
     store: Arc<dyn Store>,
     catalogue: Arc<Catalogue>,
     format: Arc<KeyFormat>,
-    seals: SealingKeys,
+    sealing_keys: SealingKeys,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     breached: Arc<dyn BreachedPasswords>,
@@ -46,7 +46,7 @@ impl Dashboard {
     ///
     /// `service` is what people know the service by; it stands in mails and authenticator apps. `link_base` is
     /// where mailed links lead, for example `https://console.example.com`: it is never taken from a request.
-    /// `seals` come from the service's secret store.
+    /// `sealing_keys` come from the service's secret store.
     ///
     /// # Errors
     /// [`BadConfig`] when the name or the base cannot be used.
@@ -56,7 +56,7 @@ impl Dashboard {
         link_base: &str,
         catalogue: Arc<Catalogue>,
         format: Arc<KeyFormat>,
-        seals: SealingKeys,
+        sealing_keys: SealingKeys,
     ) -> Result<DashboardBuilder, BadConfig> {
         let named =
             (1..=64).contains(&service.len()) && !service.contains(|c: char| c == ':' || c.is_control());
@@ -88,7 +88,7 @@ impl Dashboard {
             store: Arc::new(store),
             catalogue,
             format,
-            seals,
+            sealing_keys,
             clock: Arc::new(SystemClock::new()),
             entropy: Arc::new(SystemEntropy::new()),
             breached: Arc::new(NoBreachedPasswords),
@@ -261,7 +261,7 @@ impl DashboardBuilder {
             store: self.store,
             catalogue: self.catalogue,
             format: self.format,
-            seals: self.seals,
+            sealing_keys: self.sealing_keys,
             clock: self.clock,
             entropy: self.entropy,
             breached: self.breached,

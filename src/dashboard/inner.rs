@@ -31,7 +31,7 @@ pub(super) struct Inner {
     pub(super) store: Arc<dyn Store>,
     pub(super) catalogue: Arc<Catalogue>,
     pub(super) format: Arc<KeyFormat>,
-    pub(super) seals: SealingKeys,
+    pub(super) sealing_keys: SealingKeys,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) entropy: Arc<dyn Entropy>,
     pub(super) breached: Arc<dyn BreachedPasswords>,

@@ -54,7 +54,7 @@ impl Inner {
         let id: MailId = self.entropy.id(now)?;
         let content = Content { to: to.clone(), message };
         let plain = Zeroizing::new(serde_json::to_vec(&content).map_err(|_| Fault::Internal("mail"))?);
-        let content = self.seals.seal(context(id), &plain, self.entropy.bytes()?)?;
+        let content = self.sealing_keys.seal(context(id), &plain, self.entropy.bytes()?)?;
         tx.push_mail(&OutboxRow { id, content, created_at: now, due_at: now, attempts: 0 }).await?;
         Ok(id)
     }
@@ -73,7 +73,7 @@ impl Inner {
     }
 
     fn opened(&self, row: &OutboxRow) -> Option<Mail> {
-        let plain = self.seals.open(context(row.id), &row.content).ok()?;
+        let plain = self.sealing_keys.open(context(row.id), &row.content).ok()?;
         let content: Content = serde_json::from_slice(&plain).ok()?;
         Some(Mail { id: row.id, to: content.to, message: content.message })
     }

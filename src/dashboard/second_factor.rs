@@ -78,7 +78,7 @@ impl Dashboard {
                 let now = inner.now();
                 let (account, _) = inner.live_and_recent(&mut *tx, session).await?;
                 let id: FactorId = inner.entropy.id(now)?;
-                let sealed = inner.seals.seal(
+                let sealed = inner.sealing_keys.seal(
                     context(account.id, id),
                     secret.expose_bytes(),
                     inner.entropy.bytes()?,
@@ -255,7 +255,7 @@ impl Inner {
         id: FactorId,
         sealed: &Sealed,
     ) -> Result<TotpSecret, Fault> {
-        let bytes = self.seals.open(context(account, id), sealed)?;
+        let bytes = self.sealing_keys.open(context(account, id), sealed)?;
         TotpSecret::from_bytes(&bytes).map_err(|_| Fault::Internal("totp secret"))
     }
 
@@ -292,11 +292,11 @@ impl Inner {
         factor: TotpFactor,
         secret: &TotpSecret,
     ) -> Result<(), Fault> {
-        if self.seals.is_current(&factor.secret) {
+        if self.sealing_keys.is_current(&factor.secret) {
             return Ok(());
         }
         let context = context(factor.account, factor.id);
-        let sealed = self.seals.seal(context, secret.expose_bytes(), self.entropy.bytes()?)?;
+        let sealed = self.sealing_keys.seal(context, secret.expose_bytes(), self.entropy.bytes()?)?;
         Ok(tx.put_totp(account, &TotpFactor { secret: sealed, ..factor }).await?)
     }
 
