@@ -13,10 +13,12 @@
 //! Not used by anything yet: the ledger and the doors' budgets come on top of it.
 
 mod meter;
+mod spender;
 mod window;
 
 #[cfg(test)]
 mod tests;
 
 pub use meter::{Broken, Meter, Short, reserve};
+pub use spender::{BadSpender, Spender};
 pub use window::{Period, Window};
