@@ -102,6 +102,16 @@ ids! {
     AuditId;
     /// One outgoing mail: its idempotency id.
     MailId;
+    /// One limit of spending, or a workspace's pool.
+    LimitId;
+    /// Money that is set aside, from when it is reserved on.
+    HoldId;
+    /// One entry of the ledger.
+    LedgerEntryId;
+    /// A notice that a limit is nearly used up.
+    AlertId;
+    /// One running process, from its start to its end.
+    NodeId;
     /// A caller-chosen id of one operation, which answers "did it happen" when an answer was lost.
     OperationId;
 }

@@ -102,6 +102,12 @@ impl Credits {
         self.0.checked_sub(other.0).map(Self).ok_or(Overflow)
     }
 
+    /// The same below zero. The smallest sum there is has none, and becomes the largest: no record holds it.
+    #[must_use]
+    pub const fn negated(self) -> Self {
+        Self(self.0.saturating_neg())
+    }
+
     /// Whether it is below zero.
     #[must_use]
     pub const fn is_negative(self) -> bool {

@@ -1,7 +1,7 @@
 //! The contract between the rules and whatever keeps the data.
 //!
 //! A [`Store`] begins a [`Transaction`]: at once [`AccountStore`], [`WorkspaceStore`], [`KeyStore`],
-//! [`PolicyStore`], [`AuditLog`] and [`Outbox`], so that a use case writes all of it or none. Its reading half,
+//! [`PolicyStore`], [`AuditLog`], [`LedgerStore`] and [`Outbox`], so that a use case writes all of it or none. Its reading half,
 //! a [`Snapshot`], comes from [`Store::begin_read`]. Methods are small and dumb; the rules live above.
 //!
 //! # What an adapter promises
@@ -12,8 +12,8 @@
 //! 2. **Locks.** After `lock_*` returned, later reads in the transaction see every commit of every earlier
 //!    holder of that lock, and nobody else takes it before this transaction ends; or the result is
 //!    [`StoreError::Conflict`] and nothing happened. A lock is a value ([`Locked`]) that the writes it guards
-//!    ask for. Accounts are locked before workspaces, workspaces before audit chains,
-//!    chains before counters, each in id order.
+//!    ask for. Accounts are locked before workspaces, workspaces before their
+//!    ledgers, ledgers before audit chains, chains before counters, each in id order.
 //! 3. **Single statements tell the truth.** `take_token`, `insert_… -> bool` and the like need no lock: of any
 //!    number of concurrent callers, exactly as many are told `true` (or given the row) as the name says.
 //! 4. **Unique** are: an account's canonical e-mail address, a token digest, a secret's id, a project's name in
@@ -42,8 +42,9 @@ mod within;
 pub(in crate::store) use contract::places_follow;
 pub use contract::{
     AccountReads, AccountStore, AuditFilter, AuditLog, AuditReads, ChangeStream, Changes, KeyDirectory,
-    KeyReads, KeyStore, KeyUsage, OperationRow, Outbox, PolicyReads, PolicyStore, Polled, Position, Snapshot,
-    Store, Transaction, UsageSink, WorkspaceReads, WorkspaceStore,
+    KeyReads, KeyStore, KeyUsage, Ledger, LedgerReads, LedgerStore, LedgerSums, LedgerTransaction, Ledgered,
+    OperationRow, Outbox, PolicyReads, PolicyStore, Polled, Position, Recall, Recalled, Snapshot, Store,
+    Transaction, UsageSink, WorkspaceReads, WorkspaceStore,
 };
 pub use error::{StoreError, StoreFailure};
 pub use locked::Locked;

@@ -18,6 +18,17 @@ pub struct Meter {
     pub overrun: Credits,
 }
 
+/// What an entry of the ledger moves. Every balance is the sum of its entries.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Delta {
+    /// What is held more, or less when it is below zero.
+    pub held: Credits,
+    /// What is settled more.
+    pub settled: Credits,
+    /// What is unaccounted more, or less when it is below zero.
+    pub unaccounted: Credits,
+}
+
 /// Not enough is left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{left} credits are left, {wanted} were asked for")]
@@ -101,51 +112,18 @@ impl Meter {
         self.limit.minus(self.used()).unwrap_or(Credits::from_millionths(i64::MIN))
     }
 
-    /// Settles a hold: it is given back, and what was really spent is booked. What goes beyond the hold and the limit is an
-    /// overrun.
+    /// Books what has become of holds. What is used beyond the limit afterwards is an overrun, on the record.
     ///
     /// # Errors
-    /// [`Broken::NotHeld`] when no such amount is held.
-    pub fn settle(&mut self, hold: Amount, cost: Cost) -> Result<(), Broken> {
-        let held = taken(self.held, hold.credits())?;
-        self.book(Self { held, settled: self.settled.plus(cost.credits())?, ..*self })
-    }
-
-    /// Gives a hold back.
-    ///
-    /// # Errors
-    /// [`Broken::NotHeld`] when no such amount is held.
-    pub fn release(&mut self, hold: Amount) -> Result<(), Broken> {
-        self.held = taken(self.held, hold.credits())?;
-        Ok(())
-    }
-
-    /// Books a hold as unaccounted: whoever held it is gone, and may have spent it.
-    ///
-    /// # Errors
-    /// [`Broken::NotHeld`] when no such amount is held.
-    pub fn expire(&mut self, hold: Amount) -> Result<(), Broken> {
-        let held = taken(self.held, hold.credits())?;
-        self.book(Self { held, unaccounted: self.unaccounted.plus(hold.credits())?, ..*self })
-    }
-
-    /// Settles a hold that has expired. `unaccounted` is what of it still stands so, nothing when it was written off
-    /// meanwhile.
-    ///
-    /// # Errors
-    /// [`Broken::NotHeld`] when no such amount is unaccounted.
-    pub fn settle_late(&mut self, unaccounted: Cost, cost: Cost) -> Result<(), Broken> {
-        let rest = taken(self.unaccounted, unaccounted.credits())?;
-        self.book(Self { unaccounted: rest, settled: self.settled.plus(cost.credits())?, ..*self })
-    }
-
-    /// Gives back what is unaccounted: somebody has found out that it was not spent.
-    ///
-    /// # Errors
-    /// [`Broken::NotHeld`] when no such amount is unaccounted.
-    pub fn write_off(&mut self, unaccounted: Amount) -> Result<(), Broken> {
-        self.unaccounted = taken(self.unaccounted, unaccounted.credits())?;
-        Ok(())
+    /// [`Broken::NotHeld`] when more is taken from what is held, unaccounted or settled than there is;
+    /// [`Broken::Overflow`] when a sum does not fit. Nothing is changed then.
+    pub fn book(&mut self, delta: Delta) -> Result<(), Broken> {
+        self.take_over(Self {
+            held: moved(self.held, delta.held)?,
+            settled: moved(self.settled, delta.settled)?,
+            unaccounted: moved(self.unaccounted, delta.unaccounted)?,
+            ..*self
+        })
     }
 
     /// Sets another limit. What is used beyond a lowered one is an overrun from then on.
@@ -153,7 +131,7 @@ impl Meter {
     /// # Errors
     /// [`Broken::Overflow`] when a sum does not fit.
     pub fn set_limit(&mut self, limit: Credits) -> Result<(), Broken> {
-        self.book(Self { limit, ..*self })
+        self.take_over(Self { limit, ..*self })
     }
 
     /// Whether `settled + held + unaccounted ≤ limit + overrun`, and nothing but the limit is negative.
@@ -166,7 +144,7 @@ impl Meter {
     }
 
     /// Takes the next state over, with what it uses beyond its limit on the record.
-    fn book(&mut self, next: Self) -> Result<(), Broken> {
+    fn take_over(&mut self, next: Self) -> Result<(), Broken> {
         let used = next.settled.plus(next.held)?.plus(next.unaccounted)?;
         let beyond = used.minus(next.limit)?;
         *self = Self { overrun: next.overrun.max(beyond), ..next };
@@ -174,7 +152,46 @@ impl Meter {
     }
 }
 
-fn taken(from: Credits, amount: Credits) -> Result<Credits, Broken> {
-    let rest = from.minus(amount)?;
-    if rest.is_negative() { Err(Broken::NotHeld) } else { Ok(rest) }
+impl Delta {
+    /// Money is spent that was held: the hold goes, the cost is settled.
+    #[must_use]
+    pub fn settle(hold: Cost, cost: Cost) -> Self {
+        Self { held: hold.credits().negated(), settled: cost.credits(), ..Self::default() }
+    }
+
+    /// A hold is given back.
+    #[must_use]
+    pub fn release(hold: Amount) -> Self {
+        Self::settle(hold.into(), Cost::default())
+    }
+
+    /// A hold becomes unaccounted: whoever held it is gone, and may have spent it.
+    #[must_use]
+    pub fn expire(hold: Amount) -> Self {
+        Self { held: hold.credits().negated(), unaccounted: hold.credits(), ..Self::default() }
+    }
+
+    /// A cost is settled of a hold that has expired. `unaccounted` is what of it still stood so: nothing, when it was written
+    /// off meanwhile.
+    #[must_use]
+    pub fn settle_late(unaccounted: Cost, cost: Cost) -> Self {
+        Self { unaccounted: unaccounted.credits().negated(), settled: cost.credits(), ..Self::default() }
+    }
+
+    /// What is unaccounted is given back: somebody has found out that it was not spent.
+    #[must_use]
+    pub fn write_off(unaccounted: Amount) -> Self {
+        Self::settle_late(unaccounted.into(), Cost::default())
+    }
+
+    /// Whether nothing is moved.
+    #[must_use]
+    pub fn is_nothing(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+fn moved(from: Credits, by: Credits) -> Result<Credits, Broken> {
+    let sum = from.plus(by)?;
+    if sum.is_negative() { Err(Broken::NotHeld) } else { Ok(sum) }
 }

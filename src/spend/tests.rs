@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use proptest::prelude::*;
 
-use super::{Broken, Meter, Period, Window, reserve};
+use super::{Broken, Day, Delta, Meter, Period, Window, reserve};
 use crate::money::{Amount, Cost, Credits};
 
 fn credits(millionths: i64) -> Credits {
@@ -145,7 +145,7 @@ proptest! {
                     model.holds[hold].2 = State::Settled(paid);
                     let mut mine = picked(&meters, key);
                     for meter in &mut mine {
-                        meter.settle(amount(held), cost(paid)).unwrap();
+                        meter.book(Delta::settle(cost(held), cost(paid))).unwrap();
                     }
                     put(&mut meters, key, &mine);
                 }
@@ -154,7 +154,7 @@ proptest! {
                     model.holds[hold].2 = State::Released;
                     let mut mine = picked(&meters, key);
                     for meter in &mut mine {
-                        meter.release(amount(held)).unwrap();
+                        meter.book(Delta::release(amount(held))).unwrap();
                     }
                     put(&mut meters, key, &mine);
                 }
@@ -163,7 +163,7 @@ proptest! {
                     model.holds[hold].2 = State::Gone;
                     let mut mine = picked(&meters, key);
                     for meter in &mut mine {
-                        meter.expire(amount(held)).unwrap();
+                        meter.book(Delta::expire(amount(held))).unwrap();
                     }
                     put(&mut meters, key, &mine);
                 }
@@ -177,7 +177,7 @@ proptest! {
                     model.holds[hold].2 = State::SettledLate(paid);
                     let mut mine = picked(&meters, key);
                     for meter in &mut mine {
-                        meter.settle_late(cost(stands), cost(paid)).unwrap();
+                        meter.book(Delta::settle_late(cost(stands), cost(paid))).unwrap();
                     }
                     put(&mut meters, key, &mine);
                 }
@@ -186,7 +186,7 @@ proptest! {
                     model.holds[hold].2 = State::WrittenOff;
                     let mut mine = picked(&meters, key);
                     for meter in &mut mine {
-                        meter.write_off(amount(held)).unwrap();
+                        meter.book(Delta::write_off(amount(held))).unwrap();
                     }
                     put(&mut meters, key, &mine);
                 }
@@ -224,6 +224,28 @@ proptest! {
 }
 
 #[test]
+fn a_day_tells_its_week_and_its_month() {
+    let day = |text: &str| Day::of(format!("{text}T12:00:00Z").parse().unwrap());
+    let leap = day("2024-02-29");
+    assert_eq!(Period::Day.days(leap), (leap, day("2024-03-01")));
+    assert_eq!(Period::Week.days(leap), (day("2024-02-26"), day("2024-03-04")));
+    assert_eq!(Period::Month.days(leap), (day("2024-02-01"), day("2024-03-01")));
+    assert_eq!(Period::Total.days(leap), (Day::FIRST, Day::LAST));
+    let before_1970 = day("1969-12-31");
+    assert_eq!(
+        (before_1970.number(), Period::Day.days(before_1970)),
+        (-1, (before_1970, before_1970.next()))
+    );
+    for edge in [Timestamp::MIN, Timestamp::MAX].map(Day::of) {
+        for period in Period::ALL {
+            let (first, behind) = period.days(edge);
+            assert!(first <= edge && edge < behind, "{period:?} {edge:?}");
+            assert_eq!(Period::of_name(period.name()), Some(period));
+        }
+    }
+}
+
+#[test]
 fn a_period_is_one_of_the_utc_calendar() {
     let at = |text: &str| text.parse::<Timestamp>().unwrap();
     let window = |start: &str, end: &str| Window { starts_at: Some(at(start)), ends_at: Some(at(end)) };
@@ -251,20 +273,20 @@ fn sums_at_the_limits_of_integers_are_errors_and_change_nothing() {
     assert_eq!(meters, [full]);
     reserve(&mut meters, amount(5)).unwrap();
     let before = meters[0];
-    assert!(matches!(meters[0].settle(amount(5), cost(6)), Err(Broken::Overflow(_))));
+    assert!(matches!(meters[0].book(Delta::settle(cost(5), cost(6))), Err(Broken::Overflow(_))));
     assert_eq!(meters[0], before);
-    meters[0].settle(amount(5), cost(5)).unwrap();
+    meters[0].book(Delta::settle(cost(5), cost(5))).unwrap();
     assert!(meters[0].holds());
 }
 
 #[test]
 fn nothing_is_given_back_that_was_not_held() {
     let mut meter = Meter::new(credits(10));
-    assert_eq!(meter.release(amount(1)), Err(Broken::NotHeld));
-    assert_eq!(meter.settle(amount(1), cost(1)), Err(Broken::NotHeld));
-    assert_eq!(meter.expire(amount(1)), Err(Broken::NotHeld));
-    assert_eq!(meter.write_off(amount(1)), Err(Broken::NotHeld));
-    assert_eq!(meter.settle_late(cost(1), cost(1)), Err(Broken::NotHeld));
+    assert_eq!(meter.book(Delta::release(amount(1))), Err(Broken::NotHeld));
+    assert_eq!(meter.book(Delta::settle(cost(1), cost(1))), Err(Broken::NotHeld));
+    assert_eq!(meter.book(Delta::expire(amount(1))), Err(Broken::NotHeld));
+    assert_eq!(meter.book(Delta::write_off(amount(1))), Err(Broken::NotHeld));
+    assert_eq!(meter.book(Delta::settle_late(cost(1), cost(1))), Err(Broken::NotHeld));
     assert_eq!(meter, Meter::new(credits(10)));
 }
 
@@ -287,7 +309,7 @@ fn an_overrun_is_on_the_record_and_stops_new_reservations() {
     let mut meter = Meter::new(credits(10));
     let mut one = [meter];
     reserve(&mut one, amount(10)).unwrap();
-    one[0].settle(amount(10), cost(25)).unwrap();
+    one[0].book(Delta::settle(cost(10), cost(25))).unwrap();
     meter = one[0];
     assert_eq!((meter.overrun, meter.left()), (credits(15), credits(-15)));
     assert!(reserve(&mut one, amount(1)).is_err());

@@ -3,6 +3,7 @@
 mod account;
 mod api;
 mod key;
+mod ledger;
 mod policy;
 mod workspace;
 
@@ -11,6 +12,9 @@ use async_trait::async_trait;
 pub use account::{AccountReads, AccountStore};
 pub use api::{ChangeStream, Changes, KeyDirectory, Polled, Position, UsageSink};
 pub use key::{KeyReads, KeyStore, KeyUsage, OperationRow};
+pub use ledger::{
+    Ledger, LedgerReads, LedgerStore, LedgerSums, LedgerTransaction, Ledgered, Recall, Recalled,
+};
 pub(in crate::store) use policy::places_follow;
 pub use policy::{AuditFilter, AuditLog, AuditReads, Outbox, PolicyReads, PolicyStore};
 pub use workspace::{WorkspaceReads, WorkspaceStore};
@@ -30,12 +34,15 @@ pub trait Store: Send + Sync + 'static {
 }
 
 /// The reading half: a snapshot of one moment.
-pub trait Snapshot: AccountReads + WorkspaceReads + KeyReads + PolicyReads + AuditReads + Send {}
+pub trait Snapshot:
+    AccountReads + WorkspaceReads + KeyReads + PolicyReads + AuditReads + LedgerReads + Send
+{
+}
 
 /// All of it or none. Dropping it rolls back.
 #[async_trait]
 pub trait Transaction:
-    Snapshot + AccountStore + WorkspaceStore + KeyStore + PolicyStore + AuditLog + Outbox + Send
+    Snapshot + AccountStore + WorkspaceStore + KeyStore + PolicyStore + AuditLog + Outbox + LedgerStore + Send
 {
     /// Makes everything visible at once.
     ///
