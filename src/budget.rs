@@ -42,6 +42,7 @@ mod reservation;
 mod task;
 
 pub use self::books::{BookError, LimitChange};
+pub(crate) use self::check::check;
 pub use self::check::{Discrepancy, Sum};
 pub use self::error::{Refusal, RefusedBy, SpendError};
 pub use self::node::Budget;

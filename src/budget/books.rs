@@ -11,6 +11,7 @@ use crate::ports::EntropyFailed;
 use crate::spend::Broken;
 use crate::store::{StoreError, StoreFailure};
 
+pub(crate) use self::accounts::counted;
 pub use self::change::LimitChange;
 pub(crate) use self::change::{GrantError, Granted, account_for, expire, grant, remove_limit, set_limit};
 pub(super) use self::step::{More, Step, Stepped, Took, step};

@@ -9,7 +9,7 @@ use crate::money::{Amount, Credits};
 use crate::ports::{Entropy, EntropyExt as _};
 use crate::spend::{self, Day, Delta, Meter, Spender};
 use crate::store::record::{Alert, Book, LedgerEntry, LedgerKind, Limit, LimitMode, Limited};
-use crate::store::{LedgerStore, Ledgered, Locked};
+use crate::store::{LedgerReads, LedgerStore, Ledgered, Locked};
 
 /// The shares of a limit that raise an alert, in hundredths.
 const SHARES: [u8; 3] = [50, 80, 100];
@@ -79,10 +79,7 @@ impl Accounts {
     /// Adds one book.
     pub(super) async fn add(&mut self, tx: &mut dyn LedgerStore, book: Book) -> Result<(), BookError> {
         let Book { limit, day, meter } = book;
-        let counted = match meter {
-            Some(meter) => Meter { limit: limit.amount, ..meter },
-            None => summed(tx, &limit, day).await?,
-        };
+        let counted = counted(tx, &book).await?;
         self.all.push(Account { limit, amount_before: limit.amount, day, before: meter, meter: counted });
         Ok(())
     }
@@ -301,10 +298,14 @@ fn same(a: &Meter, b: &Meter) -> bool {
     (a.settled, a.held, a.unaccounted, a.overrun) == (b.settled, b.held, b.unaccounted, b.overrun)
 }
 
-/// The meter that the entries sum up to.
-pub(super) async fn summed(tx: &mut dyn LedgerStore, limit: &Limit, day: Day) -> Result<Meter, BookError> {
-    let (from, until) = if day == Day::FIRST { (Day::FIRST, Day::LAST) } else { limit.period.days(day) };
-    let sums = tx.ledger_sums(limit.workspace, limit.of, from, until).await?;
+/// What was spent of a limit, summed up from the entries where nobody has counted yet.
+pub(crate) async fn counted(reads: &mut dyn LedgerReads, book: &Book) -> Result<Meter, BookError> {
+    let Book { limit, day, meter } = book;
+    if let Some(meter) = meter {
+        return Ok(Meter { limit: limit.amount, ..*meter });
+    }
+    let (from, until) = if *day == Day::FIRST { (*day, Day::LAST) } else { limit.period.days(*day) };
+    let sums = reads.ledger_sums(limit.workspace, limit.of, from, until).await?;
     let mut meter = Meter::new(limit.amount);
     meter.book(sums.moved)?;
     Ok(meter)
