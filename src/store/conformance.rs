@@ -43,12 +43,12 @@ pub use flaw::{Failure, Flaw, Promise};
 pub use list::{check, checks};
 pub use storm::{Aftermath, PATIENCE, Storm, storm};
 
-use super::{ChangeStream, KeyDirectory, Store, UsageSink};
+use super::{ChangeStream, KeyDirectory, Ledger, Store, UsageSink};
 
-/// Everything that an adapter provides. It is implemented for whatever implements the four.
-pub trait Backend: Store + KeyDirectory + ChangeStream + UsageSink {}
+/// Everything that an adapter provides. It is implemented for whatever implements the five.
+pub trait Backend: Store + KeyDirectory + ChangeStream + UsageSink + Ledger {}
 
-impl<T: Store + KeyDirectory + ChangeStream + UsageSink + ?Sized> Backend for T {}
+impl<T: Store + KeyDirectory + ChangeStream + UsageSink + Ledger + ?Sized> Backend for T {}
 
 type Boxed<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 

@@ -10,6 +10,7 @@ mod account;
 mod api;
 mod audit;
 mod key;
+mod ledger;
 mod policy;
 mod rows;
 mod state;

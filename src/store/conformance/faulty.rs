@@ -3,6 +3,7 @@
 //! Wrap a store, run a use case once to learn how many calls it makes ([`Faulty::calls`]), then run it for
 //! every `n` with the `n`-th call failing: whatever fails, the use case must leave all of it or none.
 
+use core::future::Future;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use core::time::Duration;
 use std::collections::BTreeSet;
@@ -16,21 +17,23 @@ use crate::access::{Permission, RoleDefinition, Scope};
 use crate::audit::{ChainId, Head, Seal};
 use crate::email::EmailAddress;
 use crate::id::{
-    AccountId, AuditId, EntryId, InvitationId, KeyId, MailId, OperationId, ProjectId, RecoveryCodeId, RoleId,
-    SessionId, SignUpId, WorkspaceId,
+    AccountId, AlertId, AuditId, EntryId, HoldId, InvitationId, KeyId, LedgerEntryId, LimitId, MailId,
+    NodeId, OperationId, ProjectId, RecoveryCodeId, RoleId, SessionId, SignUpId, WorkspaceId,
 };
 use crate::key::SecretId;
 use crate::recovery::Locator;
 use crate::secret::TokenDigest;
+use crate::spend::{Day, Meter, Spender};
 use crate::store::record::{
-    Account, AuditEntry, Entry, Grant, Invitation, Key, KeySecret, Membership, OneTimeToken, OutboxRow,
-    Person, Project, ProjectMembership, RecoveryCase, RecoveryCodeRow, Session, SignUp, Subject, TokenKind,
-    TotpEnrolment, TotpFactor, UsageDelta, Workspace,
+    Account, Alert, AuditEntry, Book, Entry, Grant, Hold, Invitation, Key, KeySecret, LedgerEntry, Limit,
+    Limited, Membership, OneTimeToken, OutboxRow, Person, Project, ProjectMembership, RecoveryCase,
+    RecoveryCodeRow, Session, SignUp, Subject, TokenKind, TotpEnrolment, TotpFactor, UsageDelta, Workspace,
 };
 use crate::store::{
     AccountReads, AccountStore, AuditFilter, AuditLog, AuditReads, ChangeStream, KeyDirectory, KeyReads,
-    KeyStore, KeyUsage, Locked, OperationRow, Outbox, PolicyReads, PolicyStore, Polled, Position, Snapshot,
-    Store, StoreError, Transaction, UsageSink, WorkspaceReads, WorkspaceStore,
+    KeyStore, KeyUsage, Ledger, LedgerReads, LedgerStore, LedgerSums, LedgerTransaction, Ledgered, Locked,
+    OperationRow, Outbox, PolicyReads, PolicyStore, Polled, Position, Recall, Recalled, Snapshot, Store,
+    StoreError, Transaction, UsageSink, WorkspaceReads, WorkspaceStore,
 };
 use crate::throttle::{Counter, CounterKey};
 use crate::totp::Step;
@@ -51,8 +54,8 @@ pub enum Fault {
 
 /// A store whose calls are counted, and of which one can be made to fail.
 ///
-/// Counted are `begin`, `begin_read`, every method of a transaction or snapshot, `commit`, `resolve`, `poll`
-/// and `add_usage`. After a call within a transaction failed, all later calls in it answer
+/// Counted are `begin`, `begin_read`, `begin_ledger`, every method of a transaction or snapshot, `commit`,
+/// `commit_ledger`, `resolve`, `poll` and `add_usage`. After a call within a transaction failed, all later calls in it answer
 /// [`StoreError::Unavailable`] and it does not commit, as a database would have it.
 #[derive(Debug)]
 pub struct Faulty<S: ?Sized> {
@@ -134,7 +137,9 @@ impl Plan {
         let (n, fault) = state.armed?;
         let strikes = match fault {
             Fault::Unavailable | Fault::Conflict => state.calls == n,
-            Fault::CommitLost | Fault::CommitRefused => name == "commit" && state.calls >= n,
+            Fault::CommitLost | Fault::CommitRefused => {
+                matches!(name, "commit" | "commit_ledger") && state.calls >= n
+            }
         };
         if !strikes {
             return None;
@@ -148,6 +153,29 @@ impl Plan {
         self.pause().await;
         match self.call(name) {
             None => Ok(()),
+            Some(fault) => Err(fault.error()),
+        }
+    }
+}
+
+impl Plan {
+    /// Commits, or not, as was planned.
+    async fn commit(
+        &self,
+        name: &'static str,
+        broken: bool,
+        commit: impl Future<Output = Result<(), StoreError>> + Send,
+    ) -> Result<(), StoreError> {
+        if broken {
+            return Err(unavailable());
+        }
+        self.pause().await;
+        match self.call(name) {
+            None => commit.await,
+            Some(Fault::CommitLost) => {
+                commit.await?;
+                Err(Fault::CommitLost.error())
+            }
             Some(fault) => Err(fault.error()),
         }
     }
@@ -216,6 +244,15 @@ impl<S: UsageSink + ?Sized> UsageSink for Faulty<S> {
     }
 }
 
+#[async_trait]
+impl<S: Ledger + ?Sized> Ledger for Faulty<S> {
+    async fn begin_ledger(&self) -> Result<Box<dyn LedgerTransaction>, StoreError> {
+        self.plan.pass("begin_ledger").await?;
+        let inner = self.inner.begin_ledger().await?;
+        Ok(Box::new(Open { inner, plan: Arc::clone(&self.plan), broken: false }))
+    }
+}
+
 /// A transaction or snapshot of a faulty store.
 struct Open<T: ?Sized> {
     inner: Box<T>,
@@ -239,18 +276,16 @@ impl<T: Snapshot + ?Sized + 'static> Snapshot for Open<T> {}
 #[async_trait]
 impl Transaction for Open<dyn Transaction> {
     async fn commit(self: Box<Self>) -> Result<(), StoreError> {
-        if self.broken {
-            return Err(unavailable());
-        }
-        self.plan.pause().await;
-        match self.plan.call("commit") {
-            None => self.inner.commit().await,
-            Some(Fault::CommitLost) => {
-                self.inner.commit().await?;
-                Err(Fault::CommitLost.error())
-            }
-            Some(fault) => Err(fault.error()),
-        }
+        let Self { inner, plan, broken } = *self;
+        plan.commit("commit", broken, inner.commit()).await
+    }
+}
+
+#[async_trait]
+impl LedgerTransaction for Open<dyn LedgerTransaction> {
+    async fn commit_ledger(self: Box<Self>) -> Result<(), StoreError> {
+        let Self { inner, plan, broken } = *self;
+        plan.commit("commit_ledger", broken, inner.commit_ledger()).await
     }
 }
 
@@ -331,6 +366,36 @@ pass_on! {
         fn unsealed_audit(chain: ChainId, limit: u32) -> Vec<AuditEntry>;
         fn unsealed_chains(limit: u32) -> Vec<ChainId>;
         fn audit_head(chain: ChainId) -> Head;
+    }
+
+    impl [T: LedgerReads + ?Sized + 'static] LedgerReads for Open<T> {
+        fn books(workspace: WorkspaceId, project: Option<ProjectId>, spender: Option<Spender>, day: Day) -> Vec<Book>;
+        fn all_books(workspace: WorkspaceId, day: Day, after: Option<LimitId>, limit: u32) -> Vec<Book>;
+        fn meters(limit: LimitId) -> Vec<(Day, Meter)>;
+        fn limit(id: LimitId) -> Option<Limit>;
+        fn hold(id: HoldId) -> Option<Hold>;
+        fn open_holds(workspace: WorkspaceId, after: Option<HoldId>, limit: u32) -> Vec<Hold>;
+        fn recalled_holds(node: NodeId) -> Vec<HoldId>;
+        fn abandoned_holds(now: Timestamp, limit: u32) -> Vec<(WorkspaceId, HoldId)>;
+        fn ledger_entries(workspace: WorkspaceId, after: Option<LedgerEntryId>, limit: u32) -> Vec<LedgerEntry>;
+        fn ledger_entry_by_key(workspace: WorkspaceId, key: &str) -> Option<LedgerEntry>;
+        fn ledger_sums(workspace: WorkspaceId, of: Limited, from: Day, until: Day) -> LedgerSums;
+        fn alerts(after: Option<AlertId>, limit: u32) -> Vec<Alert>;
+    }
+
+    impl [T: LedgerStore + ?Sized + 'static] LedgerStore for Open<T> {
+        fn lock_ledger(workspace: WorkspaceId) -> Option<Locked<Ledgered>>;
+        fn put_limit(ledger: &Locked<Ledgered>, limit: &Limit) -> ();
+        fn delete_limit(ledger: &Locked<Ledgered>, id: LimitId) -> bool;
+        fn put_meter(ledger: &Locked<Ledgered>, limit: LimitId, day: Day, meter: &Meter) -> ();
+        fn put_hold(ledger: &Locked<Ledgered>, hold: &Hold) -> ();
+        fn append_ledger(ledger: &Locked<Ledgered>, entries: &[LedgerEntry]) -> ();
+        fn recall_holds(ledger: &Locked<Ledgered>, recall: Recall) -> Recalled;
+        fn insert_alert(ledger: &Locked<Ledgered>, alert: &Alert) -> bool;
+        fn reopen_pool_alerts(ledger: &Locked<Ledgered>) -> ();
+        fn take_alerts(limit: u32) -> Vec<Alert>;
+        fn claim_starter_credit(mailbox: &[u8; 32], at: Timestamp) -> bool;
+        fn sweep_holds(before: Timestamp, limit: u32) -> u32;
     }
 
     impl [] AccountStore for Open<dyn Transaction> {

@@ -79,13 +79,15 @@ pub trait WorkspaceStore: WorkspaceReads {
     /// [`Change::Workspace`](crate::store::record::Change::Workspace).
     async fn update_workspace(&mut self, workspace: &Locked<Workspace>) -> Stored<()>;
 
-    /// Deletes a workspace with its projects, keys and their secrets, memberships, project roles, entries, custom roles
-    /// and invitations. What keys have used and the audit log stay. Announces
+    /// Deletes a workspace with its projects, keys and their secrets, memberships, project roles, entries, custom roles,
+    /// invitations, limits and their meters and alerts, and holds. What keys have used, the entries of its ledger and the
+    /// audit log stay. Announces
     /// [`Change::Workspace`](crate::store::record::Change::Workspace).
     async fn delete_workspace(&mut self, workspace: &Locked<Workspace>) -> Stored<()>;
 
-    /// Deletes a project of the locked workspace with its keys, their secrets, and its project roles; `false` when it
-    /// is not the workspace's. Announces [`Change::Project`](crate::store::record::Change::Project).
+    /// Deletes a project of the locked workspace with its keys, their secrets, its project roles, and its limits with
+    /// their meters and alerts; `false` when it is not the workspace's. Its holds stay. Announces
+    /// [`Change::Project`](crate::store::record::Change::Project).
     async fn delete_project(&mut self, workspace: &Locked<Workspace>, id: ProjectId) -> Stored<bool>;
 
     /// Adds a project of the locked workspace; `false` when its name is taken there.

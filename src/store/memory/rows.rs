@@ -1,5 +1,6 @@
 //! Rows with more than one index: put and dropped whole, with all that goes with them.
 
+mod ledger;
 mod team;
 
 use std::sync::Arc;

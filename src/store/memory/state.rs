@@ -10,15 +10,16 @@ use uuid::Uuid;
 use crate::access::RoleDefinition;
 use crate::audit::{ChainId, Head, Link};
 use crate::id::{
-    AccountId, AuditId, EntryId, Id, InvitationId, KeyId, MailId, OperationId, ProjectId, RecoveryCaseId,
-    RecoveryCodeId, RoleId, SessionId, SignUpId, WorkspaceId,
+    AccountId, AlertId, AuditId, EntryId, HoldId, Id, InvitationId, KeyId, LedgerEntryId, LimitId, MailId,
+    NodeId, OperationId, ProjectId, RecoveryCaseId, RecoveryCodeId, RoleId, SessionId, SignUpId, WorkspaceId,
 };
 use crate::key::SecretId;
 use crate::secret::TokenDigest;
+use crate::spend::{Day, Meter, Period};
 use crate::store::record::{
-    Account, AuditEntry, Entry, Invitation, Key, KeySecret, Membership, OneTimeToken, OutboxRow, Project,
-    ProjectMembership, RecoveryCase, RecoveryCodeRow, Session, SignUp, Subject, TokenKind, TotpEnrolment,
-    TotpFactor, Workspace,
+    Account, Alert, AuditEntry, Entry, Hold, Invitation, Key, KeySecret, LedgerEntry, Limit, Limited,
+    Membership, OneTimeToken, OutboxRow, Project, ProjectMembership, RecoveryCase, RecoveryCodeRow, Session,
+    SignUp, Subject, TokenKind, TotpEnrolment, TotpFactor, Workspace,
 };
 use crate::store::{KeyUsage, OperationRow};
 use crate::throttle::{Counter, CounterKey};
@@ -137,6 +138,30 @@ tables! {
     secrets_shown_to: Index<AccountId, SecretId>,
     operations: OrdMap<(AccountId, OperationId), OperationRow>,
     usage: OrdMap<KeyId, KeyUsage>,
+
+    limits: OrdMap<LimitId, Limit>,
+    limits_of: Index<WorkspaceId, LimitId>,
+    limit_places: OrdMap<(WorkspaceId, Limited, Period), LimitId>,
+    /// By the first day of the period. The limit in a meter says nothing here.
+    meters: OrdMap<(LimitId, Day), Meter>,
+    holds: Table<HoldId, Hold>,
+    holds_of: Index<WorkspaceId, HoldId>,
+    open_holds: Index<WorkspaceId, HoldId>,
+    live_hold_ends: Index<Timestamp, HoldId>,
+    closed_hold_ends: Index<Timestamp, HoldId>,
+    /// The live ones that a recall waits for.
+    recalled_holds: Index<NodeId, HoldId>,
+    /// The last number that a recall was given.
+    recalls: OrdMap<WorkspaceId, u64>,
+    ledger: Table<(WorkspaceId, LedgerEntryId), LedgerEntry>,
+    ledger_keys: OrdMap<(WorkspaceId, Arc<str>), LedgerEntryId>,
+    alerts: OrdMap<AlertId, Alert>,
+    alerts_of: Index<LimitId, AlertId>,
+    /// Those that keep another one of the same limit, period and share from being raised.
+    alerts_raised: OrdMap<(LimitId, Day, u8), AlertId>,
+    alerts_untaken: OrdMap<AlertId, ()>,
+    /// By the keyed hash of the mailbox.
+    starter_credits: OrdMap<[u8; 32], Timestamp>,
 
     roles: Table<(WorkspaceId, RoleId), RoleDefinition>,
     roles_of: Index<WorkspaceId, RoleId>,

@@ -7,6 +7,7 @@
 pub(super) mod account;
 pub(super) mod audit;
 pub(super) mod key;
+pub(super) mod ledger;
 pub(super) mod policy;
 pub(super) mod workspace;
 

@@ -16,6 +16,7 @@ mod audit;
 mod begin;
 mod connection;
 mod key;
+mod ledger;
 mod migrate;
 mod policy;
 mod session;

@@ -18,6 +18,7 @@ pub(super) mod account;
 pub(super) mod api;
 pub(super) mod audit;
 pub(super) mod key;
+pub(super) mod ledger;
 pub(super) mod policy;
 pub(super) mod session;
 pub(super) mod workspace;
@@ -25,7 +26,7 @@ pub(super) mod workspace;
 /// All of them, with their names.
 #[cfg(test)]
 pub(super) fn all() -> impl Iterator<Item = &'static (&'static str, &'static str)> {
-    [account::ALL, api::ALL, audit::ALL, key::ALL, policy::ALL, session::ALL, workspace::ALL]
+    [account::ALL, api::ALL, audit::ALL, key::ALL, ledger::ALL, policy::ALL, session::ALL, workspace::ALL]
         .into_iter()
         .flatten()
 }

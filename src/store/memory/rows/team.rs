@@ -42,6 +42,7 @@ impl State {
         for invitation in invitations {
             self.drop_invitation(invitation);
         }
+        self.drop_ledger(id);
         true
     }
 
@@ -53,7 +54,7 @@ impl State {
         self.project_names.insert((project.workspace, project.name.as_str().into()), project.id);
     }
 
-    /// Drops a project with its keys and project roles.
+    /// Drops a project with its keys, project roles and limits.
     pub(in crate::store::memory) fn drop_project(&mut self, id: ProjectId) -> bool {
         let Some(old) = self.projects.remove(&id) else { return false };
         self.projects_of.cut(old.workspace, id);
@@ -65,6 +66,12 @@ impl State {
         let roles: Vec<_> = self.project_memberships_of.under(old.workspace).collect();
         for (account, _) in roles.into_iter().filter(|(_, project)| *project == id) {
             self.drop_project_membership(old.workspace, id, account);
+        }
+        let limits: Vec<_> = self.limits_of.of(old.workspace).collect();
+        for limit in limits {
+            if self.limits.get(&limit).is_some_and(|limit| limit.of.project() == Some(id)) {
+                self.drop_limit(limit);
+            }
         }
         true
     }

@@ -186,23 +186,36 @@ impl SqliteStore {
 }
 
 impl Writing {
-    fn commit_here(mut self) -> Stored<()> {
+    fn commit_here(mut self, then: fn(&AtomicU64)) -> Stored<()> {
         self.conn.commit()?;
-        self.commits.fetch_add(1, Ordering::SeqCst);
+        then(&self.commits);
         Ok(())
     }
 }
 
 impl Open<Writing> {
-    /// Commits. With full durability that waits for the disk, so it moves to a thread that may block; it owns
-    /// all that it needs, so that it goes on when nobody waits for it any more.
+    /// Commits.
     pub(super) async fn finish(self) -> Stored<()> {
+        self.finish_and(|commits| {
+            commits.fetch_add(1, Ordering::SeqCst);
+        })
+        .await
+    }
+
+    /// Commits what alters no verification, so that nobody looks for changes.
+    pub(super) async fn finish_unannounced(self) -> Stored<()> {
+        self.finish_and(|_| ()).await
+    }
+
+    /// With full durability a commit waits for the disk, so it moves to a thread that may block; it owns all that it
+    /// needs, so that it goes on when nobody waits for it any more.
+    async fn finish_and(self, then: fn(&AtomicU64)) -> Stored<()> {
         let lease = self.lease;
         let nothing_written = lease.conn.rows_written() == lease.written_before;
         if nothing_written || lease.durability == Durability::Normal {
-            return lease.commit_here();
+            return lease.commit_here(then);
         }
-        match tokio::task::spawn_blocking(move || lease.commit_here()).await {
+        match tokio::task::spawn_blocking(move || lease.commit_here(then)).await {
             Ok(answer) => answer,
             Err(lost) => Err(StoreError::CommitUnknown(Some(Box::new(lost)))),
         }

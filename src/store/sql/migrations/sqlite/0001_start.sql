@@ -267,6 +267,113 @@ CREATE TABLE {p}operations (
     PRIMARY KEY (account, id)
 ) STRICT;
 
+-- What may be spent, and the pool of each workspace: the one without a project, under the workspace's own id. A spender is
+-- its kind in a byte and its id. Amounts are millionths of a credit.
+CREATE TABLE {p}limits (
+    id BLOB NOT NULL PRIMARY KEY CHECK (length(id) = 16),
+    workspace BLOB NOT NULL REFERENCES {p}workspaces (id) ON DELETE CASCADE,
+    project BLOB,
+    spender BLOB CHECK (length(spender) = 17),
+    period TEXT NOT NULL,
+    amount INTEGER NOT NULL,
+    mode TEXT NOT NULL,
+    UNIQUE (workspace, project, spender, period),
+    FOREIGN KEY (workspace, project) REFERENCES {p}projects (workspace, id) ON DELETE CASCADE,
+    CHECK (spender IS NULL OR project IS NOT NULL),
+    CHECK (project IS NOT NULL OR period = 'total')
+) STRICT;
+CREATE INDEX {p}limits_workspace ON {p}limits (workspace, id);
+-- NULL is never equal to NULL, so the constraint above is one for spenders alone.
+CREATE UNIQUE INDEX {p}limits_pool ON {p}limits (workspace) WHERE project IS NULL;
+CREATE UNIQUE INDEX {p}limits_project ON {p}limits (workspace, project, period)
+    WHERE spender IS NULL AND project IS NOT NULL;
+
+-- What was spent of a limit in the period that begins with a day, which is a number of days since 1970.
+CREATE TABLE {p}meters (
+    limit_id BLOB NOT NULL REFERENCES {p}limits (id) ON DELETE CASCADE,
+    day INTEGER NOT NULL,
+    settled INTEGER NOT NULL,
+    held INTEGER NOT NULL,
+    unaccounted INTEGER NOT NULL,
+    overrun INTEGER NOT NULL,
+    PRIMARY KEY (limit_id, day)
+) STRICT, WITHOUT ROWID;
+
+-- A hold outlives its project, which is not referenced: what is left of it still counts against the pool.
+CREATE TABLE {p}holds (
+    id BLOB NOT NULL PRIMARY KEY CHECK (length(id) = 16),
+    workspace BLOB NOT NULL REFERENCES {p}workspaces (id) ON DELETE CASCADE,
+    project BLOB NOT NULL CHECK (length(project) = 16),
+    line BLOB CHECK (length(line) = 17),
+    node BLOB NOT NULL CHECK (length(node) = 16),
+    day INTEGER NOT NULL,
+    amount INTEGER NOT NULL,
+    state TEXT NOT NULL,
+    slice INTEGER NOT NULL CHECK (slice IN (0, 1)),
+    epoch INTEGER NOT NULL,
+    step INTEGER NOT NULL,
+    recall INTEGER NOT NULL,
+    answered INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX {p}holds_workspace ON {p}holds (workspace, state, id);
+CREATE INDEX {p}holds_expires ON {p}holds (state, expires_at, id);
+CREATE INDEX {p}holds_recalled ON {p}holds (node, id) WHERE recall > answered;
+
+-- The last number that a recall of the workspace's holds was given.
+CREATE TABLE {p}recalls (
+    workspace BLOB NOT NULL PRIMARY KEY REFERENCES {p}workspaces (id) ON DELETE CASCADE,
+    number INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- Every balance is a sum of these. They are never changed and outlive what they tell of, so nothing is referenced.
+CREATE TABLE {p}ledger (
+    id BLOB NOT NULL CHECK (length(id) = 16),
+    workspace BLOB NOT NULL CHECK (length(workspace) = 16),
+    at INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    day INTEGER NOT NULL,
+    project BLOB CHECK (length(project) = 16),
+    line BLOB CHECK (length(line) = 17),
+    spender BLOB CHECK (length(spender) = 17),
+    hold BLOB CHECK (length(hold) = 16),
+    granted INTEGER NOT NULL,
+    held INTEGER NOT NULL,
+    settled INTEGER NOT NULL,
+    unaccounted INTEGER NOT NULL,
+    idempotency_key TEXT,
+    PRIMARY KEY (workspace, id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX {p}ledger_project ON {p}ledger (workspace, project, day);
+CREATE UNIQUE INDEX {p}ledger_key ON {p}ledger (workspace, idempotency_key) WHERE idempotency_key IS NOT NULL;
+
+-- `raised` is whether it keeps another one from being raised, `taken` whether somebody has been given it.
+CREATE TABLE {p}alerts (
+    id BLOB NOT NULL PRIMARY KEY CHECK (length(id) = 16),
+    workspace BLOB NOT NULL CHECK (length(workspace) = 16),
+    limit_id BLOB NOT NULL REFERENCES {p}limits (id) ON DELETE CASCADE,
+    project BLOB CHECK (length(project) = 16),
+    spender BLOB CHECK (length(spender) = 17),
+    period TEXT NOT NULL,
+    day INTEGER NOT NULL,
+    percent INTEGER NOT NULL,
+    amount INTEGER NOT NULL,
+    used INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    raised INTEGER NOT NULL CHECK (raised IN (0, 1)),
+    taken INTEGER NOT NULL CHECK (taken IN (0, 1))
+) STRICT, WITHOUT ROWID;
+CREATE INDEX {p}alerts_limit ON {p}alerts (limit_id);
+CREATE UNIQUE INDEX {p}alerts_raised ON {p}alerts (limit_id, day, percent) WHERE raised = 1;
+CREATE INDEX {p}alerts_untaken ON {p}alerts (id) WHERE taken = 0;
+
+-- Which mailboxes have had their starter credit, by a keyed hash. They are kept for ever, or an account that is made anew
+-- would have it again.
+CREATE TABLE {p}starter_credits (
+    mailbox BLOB NOT NULL PRIMARY KEY CHECK (length(mailbox) = 32),
+    at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
 -- An entry outlives what it tells of, so nothing is referenced. It is never changed but for its seal, which it
 -- gets once: the place in its chain and the link there. The entries without a workspace are a chain of their own.
 CREATE TABLE {p}audit (
