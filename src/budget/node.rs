@@ -2,6 +2,7 @@
 
 use core::fmt;
 use core::future::Future;
+use core::sync::atomic::{AtomicU64, Ordering};
 use core::time::Duration;
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, Hash, RandomState};
@@ -46,10 +47,11 @@ enum Seat {
     Exact,
 }
 
-/// A refusal that the store has agreed to after this moment holds for whoever asked before it.
+/// A refusal that the store has agreed to after somebody came to ask holds for them, too.
 #[derive(Clone, Copy)]
 struct Refused {
-    at: Duration,
+    /// The number of the question.
+    asked: u64,
     wanted: Amount,
     refusal: Refusal,
 }
@@ -65,6 +67,8 @@ pub(super) struct Node {
     lines: Mutex<HashMap<Line, Arc<Lease>>>,
     leases: Mutex<HashMap<HoldId, Arc<Lease>>>,
     refused: Mutex<HashMap<Who, Refused>>,
+    /// Numbers who comes to ask, and each question to the store.
+    questions: AtomicU64,
     /// Who asks the store goes one after the other for each spender, so that one answer serves all.
     gates: Box<[Turn<()>]>,
     /// Rung when money is given back that the store holds for one reservation.
@@ -113,6 +117,7 @@ impl Budget {
             lines: Mutex::default(),
             leases: Mutex::default(),
             refused: Mutex::default(),
+            questions: AtomicU64::new(0),
             gates: (0..SHARDS).map(|_| Turn::default()).collect(),
             given_back: tokio::sync::Notify::new(),
         };
@@ -191,7 +196,8 @@ impl Node {
     /// Reserves where the spender's slice, if there is one, does not do.
     pub(super) async fn ask(&self, purse: &Purse, amount: Amount) -> Result<Arc<Lease>, SpendError> {
         let who = (purse.project, purse.spender);
-        let arrived = self.clock.monotonic();
+        let since = self.clock.monotonic();
+        let arrived = self.questions.fetch_add(1, Ordering::SeqCst);
         let mut recall = None;
         let mut pause = FIRST_PAUSE;
         let _turn = self.gate(who).await;
@@ -201,7 +207,7 @@ impl Node {
             if let Some(refusal) = self.refused_since(who, amount, arrived) {
                 return Err(SpendError::Refused(refusal));
             }
-            let asked_at = self.clock.monotonic();
+            let question = self.questions.fetch_add(1, Ordering::SeqCst);
             let (lease, asked) = match self.seat(who) {
                 Some(Seat::Exact) => self.place(purse, line, amount, recall).await?,
                 seat => {
@@ -230,10 +236,11 @@ impl Node {
                 Asked::Short(refusal, recalled) => {
                     recall = Some(recalled.number);
                     let now = self.clock.monotonic();
-                    let patient = now.saturating_sub(arrived) < self.options.patience;
+                    let patient = now.saturating_sub(since) < self.options.patience;
                     let gave = self.give_back(purse.workspace).await?;
                     if !gave && (recalled.outstanding == 0 || !patient) {
-                        locked(&self.refused).insert(who, Refused { at: asked_at, wanted: amount, refusal });
+                        locked(&self.refused)
+                            .insert(who, Refused { asked: question, wanted: amount, refusal });
                         return Err(SpendError::Refused(refusal));
                     }
                     if !gave {
@@ -250,9 +257,9 @@ impl Node {
     }
 
     /// A refusal that the store agreed to after somebody had asked is that one's, too.
-    fn refused_since(&self, who: Who, wanted: Amount, arrived: Duration) -> Option<Refusal> {
+    fn refused_since(&self, who: Who, wanted: Amount, arrived: u64) -> Option<Refusal> {
         let refused = locked(&self.refused).get(&who).copied()?;
-        let holds = refused.at >= arrived && wanted >= refused.wanted;
+        let holds = refused.asked > arrived && wanted >= refused.wanted;
         holds.then_some(Refusal { wanted, ..refused.refusal })
     }
 

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use portcullis::budget::{RefusedBy, SpendError};
 use portcullis::money::{Amount, BadAmount, Cost, Credits};
+use portcullis::ports::Clock as _;
 use portcullis::spend::{Period, Spender};
 use portcullis::store::record::LimitMode;
 
 use crate::stage::{Stage, amount, cost, credits, refusal, refused};
-use crate::world::on_every_store;
+use crate::world::{World, on_every_store};
 
 on_every_store! {
     /// M22: what is reserved is held, what is settled is spent, the rest goes back
@@ -161,7 +162,8 @@ on_every_store! {
                 node.beat().await.unwrap();
             }
             for _ in 0..2 {
-                stage.world.clock.set(stage.world.clock_now() - jiff::SignedDuration::from_hours(24));
+                let back = stage.world.clock.now() - jiff::SignedDuration::from_hours(24);
+                stage.world.clock.set_wall(back);
                 node.beat().await.unwrap();
                 assert_eq!(refused(stage.reserve(&node, 1).await), (RefusedBy::Project, 0), "{mode:?}");
             }
@@ -213,7 +215,7 @@ on_every_store! {
             node.reserve(purse, amount(10)).await
         };
         let (held, late) = (reserve().await.unwrap(), dashboard.playground(&member, project).await.unwrap());
-        dashboard.delete_workspace(&member, "team").await.unwrap();
+        dashboard.delete_workspace(&member).await.unwrap();
         held.settle(cost(10)).await.unwrap();
         node.beat().await.unwrap();
         assert!(matches!(node.reserve(late, amount(10)).await, Err(SpendError::Gone)));
@@ -251,5 +253,3 @@ async fn fresh(world: &World) -> World {
         crate::world::AnyStore::Sqlite(_) => World::sqlite().await,
     }
 }
-
-use crate::world::World;

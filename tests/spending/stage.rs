@@ -81,7 +81,13 @@ impl Stage {
         Spender::Member(self.member.account())
     }
 
-    pub async fn limit_of(&self, spender: Spender, period: Period, millionths: i64, mode: LimitMode) -> LimitId {
+    pub async fn limit_of(
+        &self,
+        spender: Spender,
+        period: Period,
+        millionths: i64,
+        mode: LimitMode,
+    ) -> LimitId {
         let new = NewLimit { spender: Some(spender), ..limit(self.project, period, millionths, mode) };
         self.world.dashboard.set_limit(&self.member, &new).await.unwrap()
     }

@@ -23,7 +23,8 @@ use portcullis::store::memory::MemoryStore;
 use portcullis::store::record::{AuditEntry, Grant, UsageDelta};
 use portcullis::store::sql::{SqliteOptions, SqliteStore};
 use portcullis::store::{
-    ChangeStream, KeyDirectory, Ledger, LedgerTransaction, Polled, Position, Snapshot, Store, StoreError, Transaction, UsageSink,
+    ChangeStream, KeyDirectory, Ledger, LedgerTransaction, Polled, Position, Snapshot, Store, StoreError,
+    Transaction, UsageSink,
 };
 
 /// A password that meets the default policy.
