@@ -3,6 +3,7 @@
 use super::audit::{audit, personal};
 use super::flaw::{Flaw, no, none, same, there, yes};
 use super::invitations::invitation;
+use super::ledger::{fill_ledger, found_in_ledger};
 use super::recoveries::recovery;
 use super::sample::{
     Seed, account, at, digest, enrolment, entry, factor, hash, id, key, locator, lock_account,
@@ -132,6 +133,7 @@ async fn fill_workspace(backend: &dyn Backend, seed: &Seed, at_home: &Workspace)
             let shown = secret(number * 10 + offset, made.id);
             yes("insert_secret", tx.insert_secret(&locked, &shown).await?)?;
         }
+        fill_ledger(&mut *tx, here, [home.id, second.id], number).await?;
         let (account, key) = (seed.account.id, id(number * 10));
         let operation = OperationRow { account, id: id::<OperationId>(number), key, at: at(1) };
         yes("insert_operation", tx.insert_operation(&operation).await?)?;
@@ -206,6 +208,10 @@ async fn found_in(backend: &dyn Backend, seed: &Seed, number: u64) -> Result<[Ve
         ]
         .to_vec(),
     ]);
+    let of_ledger = look!(backend, |read| found_in_ledger(&mut *read, here, number).await?);
+    for (part, more) in found.iter_mut().zip(of_ledger) {
+        part.extend(more);
+    }
     let [_, of_first, of_second, _] = &mut found;
     of_first.push(backend.resolve(secret(number * 10, id(1)).id).await?.is_some());
     of_second.push(backend.resolve(secret(number * 10 + 1, id(1)).id).await?.is_some());
@@ -231,7 +237,7 @@ async fn parts(backend: &dyn Backend, seed: &Seed, number: u64) -> Result<[Optio
 
 const ALL: [Option<bool>; 4] = [Some(true); 4];
 
-pub(super) async fn a_deleted_project_takes_its_keys_and_roles(fresh: &Fresh) -> Result<(), Flaw> {
+pub(super) async fn a_deleted_project_takes_its_keys_roles_and_limits(fresh: &Fresh) -> Result<(), Flaw> {
     let backend = fresh.backend().await;
     let seed = Seed::sow(&*backend).await?;
     let (elsewhere, _) = Seed::sow_workspace(&*backend, 2).await?;
@@ -272,7 +278,11 @@ pub(super) async fn a_deleted_workspace_takes_all_that_is_in_it(fresh: &Fresh) -
             none("a deleted workspace is gone at once", tx.workspace(id(number)).await?)?;
         })?;
         let left = [Some(false), Some(false), Some(false), Some(true)];
-        same("usage, operations and the audit log stay", &parts(&*backend, &seed, number).await?, &left)?;
+        same(
+            "usage, operations, entries of the ledger and the audit log stay",
+            &parts(&*backend, &seed, number).await?,
+            &left,
+        )?;
         if other == 1 {
             same("another workspace stays", &parts(&*backend, &seed, other).await?, &ALL)?;
         }

@@ -28,8 +28,8 @@ pub trait ChangeStream: Send + Sync + 'static {
     /// another process takes effect here.
     fn trust(&self) -> Duration;
 
-    /// Moves at every commit made through this process, after the commit took effect and before it returns, so
-    /// that a change made here takes effect here at once.
+    /// Moves at every commit of a [`Transaction`](crate::store::Transaction) made through this process, after the
+    /// commit took effect and before it returns, so that a change made here takes effect here at once.
     fn local_commits(&self) -> Arc<AtomicU64>;
 }
 

@@ -365,7 +365,7 @@ CREATE TABLE {p}alerts (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX {p}alerts_limit ON {p}alerts (limit_id);
 CREATE UNIQUE INDEX {p}alerts_raised ON {p}alerts (limit_id, day, percent) WHERE raised = 1;
-CREATE INDEX {p}alerts_untaken ON {p}alerts (id) WHERE taken = 0;
+CREATE INDEX {p}alerts_untaken ON {p}alerts (taken, id) WHERE taken = 0;
 
 -- Which mailboxes have had their starter credit, by a keyed hash. They are kept for ever, or an account that is made anew
 -- would have it again.
