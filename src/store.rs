@@ -39,12 +39,14 @@ pub mod memory;
 pub mod record;
 mod within;
 
-pub(in crate::store) use contract::places_follow;
 pub use contract::{
-    AccountReads, AccountStore, AuditFilter, AuditLog, AuditReads, ChangeStream, Changes, KeyDirectory,
-    KeyReads, KeyStore, KeyUsage, OperationRow, Outbox, PolicyReads, PolicyStore, Polled, Position, Snapshot,
-    Store, Transaction, UsageSink, WorkspaceReads, WorkspaceStore,
+    AccountReads, AccountStore, AuditFilter, AuditLog, AuditReads, BadUsageRange, ChangeStream, Changes,
+    KeyDirectory, KeyReads, KeyStore, KeyUsage, MAX_USAGE_STEPS, MalformedUsageCursor, OperationRow, Outbox,
+    PolicyReads, PolicyStore, Polled, Position, ScopeUsage, Snapshot, Store, Transaction, UsageCursor,
+    UsagePoint, UsageQuery, UsageReads, UsageSeries, UsageSink, UsageSplit, UsageStep, UsageStore,
+    WorkspaceReads, WorkspaceStore,
 };
+pub(in crate::store) use contract::{Fold, Source, fit_to_add, places_follow};
 pub use error::{StoreError, StoreFailure};
 pub use locked::Locked;
 pub use within::{Tx, within};

@@ -31,6 +31,7 @@ mod sample;
 mod sessions;
 mod storm;
 mod transactions;
+mod usage;
 mod workspaces;
 
 use core::fmt;

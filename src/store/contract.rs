@@ -4,6 +4,7 @@ mod account;
 mod api;
 mod key;
 mod policy;
+mod usage;
 mod workspace;
 
 use async_trait::async_trait;
@@ -13,6 +14,11 @@ pub use api::{ChangeStream, Changes, KeyDirectory, Polled, Position, UsageSink};
 pub use key::{KeyReads, KeyStore, KeyUsage, OperationRow};
 pub(in crate::store) use policy::places_follow;
 pub use policy::{AuditFilter, AuditLog, AuditReads, Outbox, PolicyReads, PolicyStore};
+pub use usage::{
+    BadUsageRange, MAX_USAGE_STEPS, MalformedUsageCursor, ScopeUsage, UsageCursor, UsagePoint, UsageQuery,
+    UsageReads, UsageSeries, UsageSplit, UsageStep, UsageStore,
+};
+pub(in crate::store) use usage::{Fold, Source, fit_to_add};
 pub use workspace::{WorkspaceReads, WorkspaceStore};
 
 use super::StoreError;
@@ -30,12 +36,15 @@ pub trait Store: Send + Sync + 'static {
 }
 
 /// The reading half: a snapshot of one moment.
-pub trait Snapshot: AccountReads + WorkspaceReads + KeyReads + PolicyReads + AuditReads + Send {}
+pub trait Snapshot:
+    AccountReads + WorkspaceReads + KeyReads + PolicyReads + AuditReads + UsageReads + Send
+{
+}
 
 /// All of it or none. Dropping it rolls back.
 #[async_trait]
 pub trait Transaction:
-    Snapshot + AccountStore + WorkspaceStore + KeyStore + PolicyStore + AuditLog + Outbox + Send
+    Snapshot + AccountStore + WorkspaceStore + KeyStore + PolicyStore + AuditLog + Outbox + UsageStore + Send
 {
     /// Makes everything visible at once.
     ///

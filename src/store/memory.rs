@@ -13,6 +13,7 @@ mod key;
 mod policy;
 mod rows;
 mod state;
+mod usage;
 mod workspace;
 
 use core::sync::atomic::{AtomicU64, Ordering};

@@ -21,7 +21,8 @@ use crate::store::record::{Action, Key, KeyKind, Target};
 pub enum KeyQuestion {
     /// Keys that end within this time.
     ExpiringWithin(Duration),
-    /// Keys that were not used for this time, and are older than that, as far as nodes have flushed.
+    /// Keys that were not used for this time, and are older than that, as far as nodes have flushed. A request that was
+    /// refused is no use: whoever tries a forgotten key in vain does not keep it from this list.
     UnusedFor(Duration),
 }
 
@@ -52,7 +53,7 @@ impl Dashboard {
             .usage_in(member.workspace())
             .await?
             .into_iter()
-            .map(|(key, usage)| (key, usage.last_at))
+            .map(|(key, usage)| (key, usage.last_allowed_at))
             .collect();
         let bound = |time: Duration| signed(time).unwrap_or(SignedDuration::MAX);
         let fits = |key: &Key| -> Option<Timestamp> {

@@ -29,8 +29,9 @@ use crate::store::record::{
 };
 use crate::store::{
     AccountReads, AccountStore, AuditFilter, AuditLog, AuditReads, ChangeStream, KeyDirectory, KeyReads,
-    KeyStore, KeyUsage, Locked, OperationRow, Outbox, PolicyReads, PolicyStore, Polled, Position, Snapshot,
-    Store, StoreError, Transaction, UsageSink, WorkspaceReads, WorkspaceStore,
+    KeyStore, KeyUsage, Locked, OperationRow, Outbox, PolicyReads, PolicyStore, Polled, Position, ScopeUsage,
+    Snapshot, Store, StoreError, Transaction, UsageCursor, UsagePoint, UsageQuery, UsageReads, UsageSink,
+    UsageStore, WorkspaceReads, WorkspaceStore,
 };
 use crate::throttle::{Counter, CounterKey};
 use crate::totp::Step;
@@ -333,6 +334,12 @@ pass_on! {
         fn audit_head(chain: ChainId) -> Head;
     }
 
+    impl [T: Snapshot + ?Sized + 'static] UsageReads for Open<T> {
+        fn usage_series(query: &UsageQuery, after: Option<&UsageCursor>, limit: u32) -> Vec<UsagePoint>;
+        fn usage_by_scope(key: KeyId) -> Vec<ScopeUsage>;
+        fn usage_by_scope_in(workspace: WorkspaceId) -> Vec<(KeyId, ScopeUsage)>;
+    }
+
     impl [] AccountStore for Open<dyn Transaction> {
         fn lock_account(id: AccountId) -> Option<Locked<Account>>;
         fn insert_account(account: &Account) -> bool;
@@ -405,6 +412,10 @@ pass_on! {
         fn lock_chain(chain: ChainId) -> Locked<Head>;
         fn seal_audit(head: &Locked<Head>, seals: &[(AuditId, Seal)]) -> ();
         fn erase_personal(subject: Subject) -> u32;
+    }
+
+    impl [] UsageStore for Open<dyn Transaction> {
+        fn sweep_usage(before: Timestamp, limit: u32) -> u32;
     }
 
     impl [] Outbox for Open<dyn Transaction> {

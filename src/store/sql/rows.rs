@@ -8,6 +8,7 @@ pub(super) mod account;
 pub(super) mod audit;
 pub(super) mod key;
 pub(super) mod policy;
+pub(super) mod usage;
 pub(super) mod workspace;
 
 use jiff::Timestamp;

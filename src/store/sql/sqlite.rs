@@ -19,6 +19,7 @@ mod key;
 mod migrate;
 mod policy;
 mod session;
+mod usage;
 mod workspace;
 
 use core::fmt;
