@@ -15,6 +15,7 @@
 //! | workspaces, projects, members, roles and policies are managed, people invited and removed | [`Dashboard::invite`], [`Dashboard::set_role`], [`Dashboard::offboard`] |
 //! | the audit log is chained, read and exported | [`Dashboard::seal_audit`], [`Dashboard::audit_log`], [`Dashboard::export_audit`] |
 //! | keys are made | [`Dashboard::issue_key`], [`Dashboard::rotate_key`] |
+//! | usage is looked at, and what keys do not need | [`Dashboard::usage`], [`Dashboard::least_scopes`] |
 //! | the service's operator acts | [`Operator`] |
 
 mod account;
@@ -43,6 +44,7 @@ mod signed_in;
 mod step_up;
 mod team;
 mod throttling;
+mod usage;
 mod workspaces;
 
 use std::sync::Arc;
@@ -58,8 +60,8 @@ pub use error::{
 };
 pub use housekeeping::{CatalogueMismatch, Swept};
 pub use keys::{
-    Committed, Expiry, IssuedKey, KeyPage, KeyQuestion, KeyView, MAX_OVERLAP, NewKey, NewKeyKind, Rotation,
-    SecretView,
+    Committed, Expiry, IssuedKey, KeyPage, KeyQuestion, KeyView, LeastScopes, MAX_OVERLAP, NewKey,
+    NewKeyKind, Rotation, SecretView, UnusedScopes,
 };
 pub use onboarding::{Onboarding, OnboardingStep};
 pub use operator::{BadOperatorName, Operator};
@@ -81,6 +83,7 @@ pub use team::preview::{ExposedKey, OffboardingPreview, UsedKey};
 pub use team::projects::ProjectChange;
 pub use team::roles::{MAX_ROLES, NewRole};
 pub use team::workspace::Contents;
+pub use usage::UsagePage;
 pub use workspaces::{Member, ProjectView, WorkspaceView};
 
 use inner::Inner;
