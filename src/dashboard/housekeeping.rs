@@ -23,7 +23,7 @@ pub struct Swept {
 /// Rows of each kind that one round deletes at most.
 const ROUND: u32 = 500;
 
-/// The same of usage.
+/// The same of usage, of which there is the most.
 const USAGE_ROUND: u32 = 2_000;
 
 /// The service cannot start on this catalogue.
@@ -69,14 +69,14 @@ impl Dashboard {
         let inner = &self.inner;
         let now = inner.now();
         let forget_before = now.saturating_sub(FORGET_AFTER).unwrap_or(now);
-        let rows: Result<u32, StoreError> =
-            inner.within(async |mut tx| tx.sweep(now, forget_before, ROUND).await).await;
-        let rows = rows?;
-        // On its own, so that a million old rows of usage keep nobody from writing for longer than one round takes.
         let horizon = inner.usage_horizon();
-        let usage: Result<u32, StoreError> =
-            inner.within(async |mut tx| tx.sweep_usage(horizon, USAGE_ROUND).await).await;
-        let usage = usage?;
+        let swept: Result<(u32, u32), StoreError> = inner
+            .within(async |mut tx| {
+                let rows = tx.sweep(now, forget_before, ROUND).await?;
+                Ok((rows, tx.sweep_usage(horizon, USAGE_ROUND).await?))
+            })
+            .await;
+        let (rows, usage) = swept?;
         Ok(Swept { rows: rows.saturating_add(usage), more: rows >= ROUND || usage >= USAGE_ROUND })
     }
 }

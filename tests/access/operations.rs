@@ -347,7 +347,8 @@ impl Cell<'_> {
                 }
             }
             "unused_scopes" => {
-                let id = self.key_of(keeper).await;
+                let wide = BTreeSet::from(["models.read"]);
+                let (id, _) = self.scene.key(self.props.workspace, self.project, keeper, &wide).await;
                 match dashboard.unused_scopes(member, core::time::Duration::ZERO).await {
                     Ok(seen) => yes(seen.iter().any(|unused| unused.key == id)),
                     Err(error) => Err(error.code()),
