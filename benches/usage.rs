@@ -2,6 +2,8 @@
 //!
 //! `cargo bench --bench usage`; `-- --smoke` or `PORTCULLIS_BENCH_SMOKE=1` for a short run that only shows that it works.
 //!
+//! `-- --recording` stops after the first.
+//!
 //! 1. One request recorded, and one piece of work, into a sum that is there: the median of many rounds; then on two
 //!    threads at once, over different keys.
 //! 2. What it costs to write a flush of 1,000 sums on SQLite.
@@ -40,6 +42,9 @@ fn main() {
     let smoke = std::env::args().any(|argument| argument == "--smoke")
         || std::env::var_os("PORTCULLIS_BENCH_SMOKE").is_some();
     recording(if smoke { 20 } else { 2_000 });
+    if std::env::args().any(|argument| argument == "--recording") {
+        return;
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(async {
         let folder = tempfile::tempdir().unwrap();

@@ -34,12 +34,21 @@ use crate::store::{StoreError, UsageSink};
 
 pub use self::task::UsageTask;
 
-/// The usual capacity: so many different sums between two flushes. One takes some 300 bytes.
+/// The usual capacity: so many different sums between two flushes. One takes some 300 bytes; a sum that several threads
+/// count counts for each of them.
 pub const CAPACITY: usize = 100_000;
 /// The most sums handed to the sink at once.
 pub const BATCH: usize = 1_000;
 
 const SHARDS: usize = 64;
+
+/// Numbers the threads that ever counted.
+static THREADS: AtomicUsize = AtomicUsize::new(0);
+
+thread_local! {
+    /// Which shard a thread counts in. A thread that has one of its own waits for nobody but a flush.
+    static SHARD: usize = THREADS.fetch_add(1, Ordering::Relaxed) % SHARDS;
+}
 
 /// Adds up usage. See [the module](self) for what is bounded and what can be lost.
 pub struct UsageRecorder {
@@ -54,7 +63,7 @@ pub struct UsageRecorder {
     flushing: tokio::sync::Mutex<()>,
 }
 
-/// Some of the sums, on cache lines of their own: who counts in one does not slow down who counts in the next.
+/// The sums of some threads, on cache lines of their own: who counts in one does not slow down who counts in the next.
 #[derive(Default)]
 #[repr(align(128))]
 struct Shard(Mutex<Sums>);
@@ -111,7 +120,7 @@ impl UsageRecorder {
     fn count(&self, place: &Place<'_>, at: Timestamp, refused: bool, counts: UsageCounts) {
         let hour = sums::hour_of(at);
         let hash = self.seed.hash(place, hour);
-        let mut shard = self.shard(hash);
+        let mut shard = self.shard();
         if let Some(sum) = shard.get(hash, place, hour) {
             sum.add(&counts, refused, at);
             return;
@@ -161,9 +170,8 @@ impl UsageRecorder {
     }
 
     #[inline]
-    fn shard(&self, hash: u64) -> MutexGuard<'_, Sums> {
-        // The map inside goes by the upper and the lowest bits.
-        self.locked(usize::from(hash.to_be_bytes()[3]) % SHARDS)
+    fn shard(&self) -> MutexGuard<'_, Sums> {
+        self.locked(SHARD.with(|shard| *shard))
     }
 
     #[inline]
@@ -178,26 +186,25 @@ impl UsageRecorder {
         self.sums.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).is_ok()
     }
 
+    /// Takes all sums out, those of several threads added up.
     fn take(&self) -> Vec<Sum> {
-        let mut all = Vec::new();
+        let mut all = Sums::default();
         for at in 0..SHARDS {
             let shard = core::mem::take(&mut *self.locked(at));
-            all.extend(shard.into_all());
+            for (hash, sum) in shard.into_all() {
+                if all.merge(hash, sum) {
+                    self.sums.fetch_sub(1, Ordering::Relaxed);
+                }
+            }
         }
-        all
+        all.into_all().map(|(_, sum)| sum).collect()
     }
 
     /// Puts a sum back that is still counted in `sums`.
     fn put_back(&self, sum: Sum) {
-        let (place, hour) = (sum.place(), sum.hour());
-        let hash = self.seed.hash(&place, hour);
-        let mut shard = self.shard(hash);
-        match shard.get(hash, &place, hour) {
-            Some(present) => {
-                present.merge(&sum);
-                self.sums.fetch_sub(1, Ordering::Relaxed);
-            }
-            None => shard.put(hash, sum),
+        let hash = self.seed.hash(&sum.place(), sum.hour());
+        if self.shard().merge(hash, sum) {
+            self.sums.fetch_sub(1, Ordering::Relaxed);
         }
     }
 }
