@@ -40,13 +40,15 @@ pub mod memory;
 pub mod record;
 mod within;
 
-pub(in crate::store) use contract::places_follow;
 pub use contract::{
-    AccountReads, AccountStore, AuditFilter, AuditLog, AuditReads, ChangeStream, Changes, KeyDirectory,
-    KeyReads, KeyStore, KeyUsage, Ledger, LedgerReads, LedgerStore, LedgerSums, LedgerTransaction, Ledgered,
-    OperationRow, Outbox, PolicyReads, PolicyStore, Polled, Position, Recall, Recalled, Snapshot, Store,
-    Transaction, UsageSink, WorkspaceReads, WorkspaceStore,
+    AccountReads, AccountStore, AuditFilter, AuditLog, AuditReads, BadUsageRange, ChangeStream, Changes,
+    KeyDirectory, KeyReads, KeyStore, KeyUsage, Ledger, LedgerReads, LedgerStore, LedgerSums,
+    LedgerTransaction, Ledgered, MAX_USAGE_STEPS, MalformedUsageCursor, OperationRow, Outbox, PolicyReads,
+    PolicyStore, Polled, Position, Recall, Recalled, ScopeUsage, Snapshot, Store, Transaction, UsageCursor,
+    UsagePoint, UsageQuery, UsageReads, UsageSeries, UsageSink, UsageSplit, UsageStep, UsageStore,
+    WorkspaceReads, WorkspaceStore,
 };
+pub(in crate::store) use contract::{Fold, Source, fit_to_add, places_follow};
 pub use error::{StoreError, StoreFailure};
 pub use locked::Locked;
 pub use within::{Tx, within};

@@ -33,7 +33,7 @@ use portcullis::store::record::{
 use portcullis::store::sql::{Durability, SqliteOptions, SqliteStore};
 use portcullis::store::{
     ChangeStream, Changes, KeyDirectory, KeyUsage, Ledger, OperationRow, Position, Snapshot, Store,
-    StoreError, UsageSink,
+    StoreError, UsageQuery, UsageSink, UsageStep,
 };
 use tempfile::TempDir;
 use uuid::Uuid;
@@ -685,20 +685,23 @@ async fn usage_adds_up_all_or_none_and_announces_nothing() {
     let place = Place::new();
     let store = place.open();
     let start = store.poll(None).await.unwrap().position;
-    let delta = UsageDelta {
-        key: id(1),
-        project: id(2),
-        scope: Scope::parse("models.read").unwrap(),
-        hour: at(0),
-        allowed: 3,
-        refused: 1,
-        last_at: at(50),
-    };
-    store.add_usage(&[delta.clone(), UsageDelta { last_at: at(40), ..delta.clone() }]).await.unwrap();
-    let too_many = UsageDelta { allowed: u64::MAX, ..delta.clone() };
-    assert!(store.add_usage(&[delta, too_many]).await.is_err());
-    let usage = reader(&store).await.usage_of(id(1)).await.unwrap();
-    assert_eq!(usage, KeyUsage { allowed: 6, refused: 2, last_at: Some(at(50)) });
+    let scope = Scope::parse("models.read").unwrap();
+    let (project, spender) = (id(2), Spender::Key(id(1)));
+    let delta = UsageDelta::requests(spender, project, scope, (3, 1), at(50));
+    store.add_usage(&[delta.clone(), delta.clone()]).await.unwrap();
+    let mut below_zero = delta.clone();
+    below_zero.counts.cost = Credits::from_millionths(-1);
+    assert!(store.add_usage(&[delta, below_zero]).await.is_err());
+    let (from, to) = (at(-90_000), at(90_000));
+    let query = UsageQuery::new(project, from, to, UsageStep::Day).unwrap();
+    let points = reader(&store).await.usage_series(&query, None, 9).await.unwrap();
+    let counts: Vec<_> = points.iter().map(|point| (point.counts.allowed, point.counts.refused)).collect();
+    assert_eq!(counts, [(6, 2)]);
+    assert_eq!(
+        reader(&store).await.usage_of(id(1)).await.unwrap(),
+        KeyUsage::default(),
+        "there is no such key"
+    );
     assert_eq!(store.poll(Some(&start)).await.unwrap().changes, Changes::These(vec![]));
 }
 

@@ -34,6 +34,7 @@ mod sample;
 mod sessions;
 mod storm;
 mod transactions;
+mod usage;
 mod workspaces;
 
 use core::fmt;

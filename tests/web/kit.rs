@@ -325,11 +325,20 @@ impl Kit {
             ("POST", "~/keys/{key}/rotate") => {
                 (Some(json!({ "overlap_seconds": 60, "operation": NOWHERE })), 200)
             }
+            ("POST", "~/keys/{key}/narrow") => (Some(json!({ "scopes": [] })), 200),
             ("PUT", "~/keys/{key}/custodian") => (Some(json!({ "account": self.cyn_account })), 200),
             ("GET", path) => {
                 query = match path {
                     "~/keys" => format!("project={project}&limit=10"),
                     "~/keys/review" => "expiring_within_seconds=8640000".to_owned(),
+                    "~/keys/unused-scopes" => "unused_for_seconds=0".to_owned(),
+                    "~/keys/{key}/least-scopes" => "within_seconds=2592000".to_owned(),
+                    "~/usage" => format!(
+                        "project={project}&from=2026-03-01T00:00:00%2B01:00&to=2026-03-08T00:00:00Z&step=hour\
+                         &split=label&spender=key%3A{}&label=meta%2Fllama%203%3A8b&scope=models.read\
+                         &after=1772323200%3Alarge&limit=5",
+                        self.ids["key"]
+                    ),
                     "~/who-can" => format!("scope=models.read&project={project}"),
                     "~/audit" => format!(
                         "actor={}&target=workspace%3A{}&action=workspace.created&since=2026-03-01T13:00:00%2B01:00\

@@ -9,15 +9,17 @@ use super::sample::{
     Seed, account, at, digest, enrolment, entry, factor, hash, id, key, locator, lock_account,
     lock_workspace, membership, project, role, scopes, secret, sign_up, token,
 };
+use super::usage::days;
 use super::{Backend, Fresh, look, transact};
 use crate::access::{ProjectRole, Role};
 use crate::audit::ChainId;
 use crate::id::{OperationId, RecoveryCodeId};
+use crate::spend::Spender;
 use crate::store::record::{
     Account, Action, Actor, Key, Project, ProjectMembership, RecoveryCodeRow, Subject, Target, TokenKind,
     UsageDelta, Workspace,
 };
-use crate::store::{Locked, OperationRow, Transaction};
+use crate::store::{Locked, OperationRow, Transaction, UsageSplit};
 
 /// Fills an account with one of each that it may have; all of it has this number.
 async fn fill_account(tx: &mut dyn Transaction, number: u64) -> Result<(), Flaw> {
@@ -147,9 +149,8 @@ async fn fill_workspace(backend: &dyn Backend, seed: &Seed, at_home: &Workspace)
         .await?;
     })?;
     let scope = there("scope", scopes(&["models.read"])?.pop_first())?;
-    let (project, hour, last_at) = (home.id, at(0), at(5));
-    let key = id(number * 10);
-    backend.add_usage(&[UsageDelta { key, project, scope, hour, allowed: 1, refused: 0, last_at }]).await?;
+    let spender = Spender::Key(id(number * 10));
+    backend.add_usage(&[UsageDelta::requests(spender, home.id, scope, (1, 0), at(5))]).await?;
     Ok(())
 }
 
@@ -187,6 +188,8 @@ async fn found_in(backend: &dyn Backend, seed: &Seed, number: u64) -> Result<[Ve
             !read.secrets_of(id(number * 10)).await?.is_empty(),
             !read.keys_of_project(first, None, 9).await?.is_empty(),
             !read.usage_in(here).await?.is_empty(),
+            read.usage_of(id(number * 10)).await?.allowed == 1,
+            !read.usage_by_scope_in(here).await?.is_empty(),
         ]
         .to_vec(),
         [
@@ -199,7 +202,8 @@ async fn found_in(backend: &dyn Backend, seed: &Seed, number: u64) -> Result<[Ve
         ]
         .to_vec(),
         [
-            read.usage_of(id(number * 10)).await?.allowed == 1,
+            !read.usage_series(&days(first, UsageSplit::Spender)?, None, 9).await?.is_empty(),
+            !read.usage_series(&days(first, UsageSplit::Nothing)?, None, 9).await?.is_empty(),
             read.operation(me, id(number)).await?.is_some(),
             !read.audit_of_workspace(here, None, 9).await?.is_empty(),
             !read.unsealed_audit(ChainId::Workspace(here), 9).await?.is_empty(),
@@ -279,7 +283,7 @@ pub(super) async fn a_deleted_workspace_takes_all_that_is_in_it(fresh: &Fresh) -
         })?;
         let left = [Some(false), Some(false), Some(false), Some(true)];
         same(
-            "usage, operations, entries of the ledger and the audit log stay",
+            "hourly usage, operations, entries of the ledger and the audit log stay",
             &parts(&*backend, &seed, number).await?,
             &left,
         )?;

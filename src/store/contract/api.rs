@@ -58,7 +58,9 @@ pub enum Changes {
 /// Takes usage counts.
 #[async_trait]
 pub trait UsageSink: Send + Sync + 'static {
-    /// Adds these counts, all or none.
+    /// Adds these counts to the buckets, the rollup of the buckets and the totals of keys (see
+    /// [`UsageReads`](super::UsageReads)): all of it or none. Totals of a key that is gone are not kept. A sum that does
+    /// not fit stays at the largest there is; a cost below zero is refused, and with it everything.
     async fn add_usage(&self, deltas: &[UsageDelta]) -> Stored<()>;
 }
 

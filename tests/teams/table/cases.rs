@@ -11,8 +11,9 @@ use portcullis::dashboard::{
     Expiry, Exposure, KeyQuestion, NewInvitation, NewKey, NewKeyKind, Offboarding, ProjectChange, Rotation,
 };
 use portcullis::error::Coded;
-use portcullis::store::AuditFilter;
+use portcullis::spend::Spender;
 use portcullis::store::record::Target;
+use portcullis::store::{AuditFilter, UsageQuery, UsageStep};
 
 use super::scene::{Ids, Scene};
 use crate::stage::{name, new_role};
@@ -150,6 +151,11 @@ fn heir(ids: Ids) -> Offboarding {
     Offboarding { successor: Some(ids.successor), ..Offboarding::default() }
 }
 
+fn usage(project: portcullis::id::ProjectId) -> UsageQuery {
+    let (from, to) = ("2026-03-01T00:00:00Z", "2026-03-31T00:00:00Z");
+    UsageQuery::new(project, from.parse().unwrap(), to.parse().unwrap(), UsageStep::Day).unwrap()
+}
+
 fn by(target: Target) -> AuditFilter {
     AuditFilter { target: Some(target), ..AuditFilter::default() }
 }
@@ -182,6 +188,14 @@ pub fn all() -> Vec<Case> {
         case!(Reads "keys" "behind a key" [Key] |d, v, i| d.keys(&v.actor, v.project, Some(i.key), 10)),
         case!(Reads "keys_to_review" "" [] |d, v, i| {
             d.keys_to_review(&v.actor, KeyQuestion::UnusedFor(Duration::ZERO))
+        }),
+        case!(Reads "unused_scopes" "" [] |d, v, i| d.unused_scopes(&v.actor, Duration::ZERO)),
+        case!(Reads "least_scopes" "" [Key] |d, v, i| d.least_scopes(&v.actor, i.key, Duration::from_hours(24))),
+        case!(Reads "usage" "of a project" [Project] |d, v, i| async move {
+            d.usage(&v.actor, &usage(i.project), None, 10).await
+        }),
+        case!(Reads "usage" "of a key" [Project Key] |d, v, i| async move {
+            d.usage(&v.actor, &usage(i.project).of_spender(Spender::Key(i.key)), None, 10).await
         }),
         case!(Reads "who_can" "" [Project] |d, v, i| async move {
             let question = Question::from(Permission::KEYS_READ);
@@ -241,6 +255,19 @@ pub fn all() -> Vec<Case> {
             d.rotate_key(&v.actor, v.own_key, Rotation::AtOnce, None)
         }),
         // A key can be stopped in an archived workspace as well, and by its owner whatever their role.
+        Case {
+            archived: "done",
+            ..case!(Writes "narrow_key" "" [Key] |d, v, i| async move {
+                d.narrow_key(&v.actor, i.key, &BTreeSet::new()).await
+            })
+        },
+        Case {
+            archived: "done",
+            but: &[(Cause::Demoted, "done")],
+            ..case!(Writes "narrow_key" "one's own" [] |d, v, i| async move {
+                d.narrow_key(&v.actor, v.own_key, &BTreeSet::new()).await
+            })
+        },
         Case {
             archived: "done",
             ..case!(Writes "suspend_key" "" [Key] |d, v, i| d.suspend_key(&v.actor, i.key))

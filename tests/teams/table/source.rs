@@ -75,6 +75,7 @@ fn ids_in(name: &str) -> Option<&'static [What]> {
         "NewInvitation" => &[What::Project, What::Role],
         "Offboarding" => &[What::Successor, What::Exposed],
         "AccessChange" => &[What::Account, What::Project, What::Role],
+        "UsageQuery" => &[What::Project, What::Key],
         "AuditFilter" => &[What::Account, What::Key, What::Entry],
         _ => return None,
     })
@@ -88,6 +89,7 @@ const WITHOUT_IDS: &[&str] = &[
     "CancelRecoveryToken",
     "ChangeEmailToken",
     "DisplayName",
+    "Duration",
     "EmailAddress",
     "InvitationToken",
     "KeyQuestion",
@@ -111,6 +113,7 @@ const WITHOUT_IDS: &[&str] = &[
     "SignInToken",
     "Source",
     "TotpCode",
+    "UsageCursor",
     "VerifyEmailToken",
     "bool",
     "u32",

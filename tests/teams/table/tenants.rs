@@ -87,7 +87,9 @@ on_every_store! {
                 assert_eq!(everything(&here, foreign.workspace, foreign).await, other, "{label}");
 
                 // A filter finds nothing, and a page that begins behind a key begins there; the rest is refused.
-                let finds = case.of == "audit_log" || (case.of == "keys" && case.about == "behind a key");
+                let finds = case.of == "audit_log"
+                    || (case.of == "usage" && *what == What::Key)
+                    || (case.of == "keys" && case.about == "behind a key");
                 if finds {
                     assert_eq!(answer.code, "done", "{label}");
                     let foreign = [foreign.account.uuid(), foreign.key.uuid(), foreign.entry.uuid()];
