@@ -61,6 +61,7 @@ use crate::access::{Catalogue, Scope};
 use crate::id::{AccountId, KeyId, ProjectId, WorkspaceId};
 use crate::key::{KeyFormat, PresentedKey, SecretId};
 use crate::ports::{Clock, SecurityEvents, SystemClock, TracingEvents};
+use crate::spend::Spender;
 use crate::store::record::{Change, Grant};
 use crate::store::{ChangeStream, Changes, KeyDirectory, StoreError, UsageSink};
 use crate::usage::UsageRecorder;
@@ -385,7 +386,8 @@ impl ApiDoor {
                 Err(_) => None,
             };
             if let Some((caller, allowed)) = counted {
-                usage.record(caller.key(), caller.project(), &scope.name, allowed, self.clock.now());
+                let spender = Spender::Key(caller.key());
+                usage.record(spender, caller.project(), &scope.name, allowed, self.clock.now());
             }
         }
         if let Err(refused) = answer {

@@ -16,6 +16,7 @@
 //! | the audit log is chained, read and exported | [`Dashboard::seal_audit`], [`Dashboard::audit_log`], [`Dashboard::export_audit`] |
 //! | keys are made | [`Dashboard::issue_key`], [`Dashboard::rotate_key`] |
 //! | money is limited and spent | [`Dashboard::set_limit`], [`Dashboard::playground`], [`Dashboard::credit`] |
+//! | usage is looked at, and what keys do not need | [`Dashboard::usage`], [`Dashboard::least_scopes`] |
 //! | the service's operator acts | [`Operator`] |
 
 mod account;
@@ -45,6 +46,7 @@ mod signed_in;
 mod step_up;
 mod team;
 mod throttling;
+mod usage;
 mod workspaces;
 
 use std::sync::Arc;
@@ -61,8 +63,8 @@ pub use error::{
 };
 pub use housekeeping::{CatalogueMismatch, Swept};
 pub use keys::{
-    Committed, Expiry, IssuedKey, KeyPage, KeyQuestion, KeyView, MAX_OVERLAP, NewKey, NewKeyKind, Rotation,
-    SecretView,
+    Committed, Expiry, IssuedKey, KeyPage, KeyQuestion, KeyView, LeastScopes, MAX_OVERLAP, NewKey,
+    NewKeyKind, Rotation, SecretView, UnusedScopes,
 };
 pub use money::{Alerted, CreditView, LedgerPage, LimitView, NewLimit};
 pub use onboarding::{Onboarding, OnboardingStep};
@@ -85,6 +87,7 @@ pub use team::preview::{ExposedKey, OffboardingPreview, UsedKey};
 pub use team::projects::ProjectChange;
 pub use team::roles::{MAX_ROLES, NewRole};
 pub use team::workspace::Contents;
+pub use usage::UsagePage;
 pub use workspaces::{Member, ProjectView, WorkspaceView};
 
 use inner::Inner;

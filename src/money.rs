@@ -1,7 +1,7 @@
 //! Money: whole millionths of a credit, never a float.
 //!
 //! What a credit is worth is the service's affair. Sums are checked: what does not fit is an error, and nothing is ever
-//! rounded, wrapped or cut off.
+//! rounded, wrapped or cut off, but for what is only shown ([`Credits::saturating_plus`]).
 
 use core::fmt;
 use core::str::FromStr;
@@ -106,6 +106,12 @@ impl Credits {
     #[must_use]
     pub const fn negated(self) -> Self {
         Self(self.0.saturating_neg())
+    }
+
+    /// The sum of two for statistics, where the largest there is says enough: what does not fit is cut off.
+    #[must_use]
+    pub const fn saturating_plus(self, other: Self) -> Self {
+        Self(self.0.saturating_add(other.0))
     }
 
     /// Whether it is below zero.

@@ -1,11 +1,15 @@
 //! What people call things: keys, workspaces, projects, roles.
 
+mod usage;
+
 use core::fmt;
 use core::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::error::Coded;
+
+pub use self::usage::{MAX_USAGE_LABEL_LENGTH, MalformedUsageLabel, UsageLabel};
 
 /// The longest name, in characters (Unicode scalar values).
 pub const MAX_NAME_LENGTH: usize = 100;

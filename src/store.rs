@@ -18,7 +18,8 @@
 //!    number of concurrent callers, exactly as many are told `true` (or given the row) as the name says.
 //! 4. **Unique** are: an account's canonical e-mail address, a token digest, a secret's id, a project's name in
 //!    its workspace, an account in a workspace, a session in a workspace (entries), an address among a workspace's
-//!    invitations, an invitation's token, a place in an audit chain.
+//!    invitations, an invitation's token, a place in an audit chain, a limit's period for whom it limits, an idempotency key in a
+//!    workspace's ledger, a raised alert of a share of a limit in a period.
 //! 5. **Changes.** The writes that can alter a verification say so in their documentation; each appends its
 //!    [`Change`](record::Change) in the same transaction. After `commit` returned, every `poll` of the [`ChangeStream`] that
 //!    starts later, in any process, answers it, and [`ChangeStream::local_commits`] has moved.
@@ -39,13 +40,15 @@ pub mod memory;
 pub mod record;
 mod within;
 
-pub(in crate::store) use contract::places_follow;
 pub use contract::{
-    AccountReads, AccountStore, AuditFilter, AuditLog, AuditReads, ChangeStream, Changes, KeyDirectory,
-    KeyReads, KeyStore, KeyUsage, Ledger, LedgerReads, LedgerStore, LedgerSums, LedgerTransaction, Ledgered,
-    OperationRow, Outbox, PolicyReads, PolicyStore, Polled, Position, Recall, Recalled, Snapshot, Store,
-    Transaction, UsageSink, WorkspaceReads, WorkspaceStore,
+    AccountReads, AccountStore, AuditFilter, AuditLog, AuditReads, BadUsageRange, ChangeStream, Changes,
+    KeyDirectory, KeyReads, KeyStore, KeyUsage, Ledger, LedgerReads, LedgerStore, LedgerSums,
+    LedgerTransaction, Ledgered, MAX_USAGE_STEPS, MalformedUsageCursor, OperationRow, Outbox, PolicyReads,
+    PolicyStore, Polled, Position, Recall, Recalled, ScopeUsage, Snapshot, Store, Transaction, UsageCursor,
+    UsagePoint, UsageQuery, UsageReads, UsageSeries, UsageSink, UsageSplit, UsageStep, UsageStore,
+    WorkspaceReads, WorkspaceStore,
 };
+pub(in crate::store) use contract::{Fold, Source, fit_to_add, places_follow};
 pub use error::{StoreError, StoreFailure};
 pub use locked::Locked;
 pub use within::{Tx, within};

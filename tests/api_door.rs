@@ -584,7 +584,8 @@ async fn requests_of_proven_keys_are_counted_and_others_are_not(world: World) {
     assert_eq!(usage.flush().await.unwrap(), 3);
     let mut tx = world.store.begin_read().await.unwrap();
     let counted = tx.usage_of(key_id(1)).await.unwrap();
-    assert_eq!((counted.allowed, counted.refused, counted.last_at), (3, 1, Some(now())));
+    assert_eq!((counted.allowed, counted.refused), (3, 1));
+    assert_eq!((counted.last_allowed_at, counted.last_refused_at), (Some(now()), Some(now())));
 }
 
 async fn refusals_raise_bounded_events_without_secrets_and_successes_none(world: World) {

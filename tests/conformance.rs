@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use portcullis::store::conformance::{Backend, Check, Fault, Faulty, Fresh, Storm, checks, storm};
 use portcullis::store::memory::MemoryStore;
-use portcullis::store::{Store, StoreError};
+use portcullis::store::{Ledger, Store, StoreError};
 
 /// ATK-SQL-02, ATK-SQL-03, ATK-REC-02, ATK-TOTP-01, ATK-SESS-07, ATK-KEY-12, ASVS-5.0-15.4.2, ASVS-5.0-15.4.3,
 /// ASVS-5.0-14.2.7 (what each is proven by stands at the checks); ASVS-5.0-15.4.1: its races and storms, which the same
@@ -45,16 +45,19 @@ const BROKEN_WITHOUT_LOCKS: &[&str] = &[
     "a_lock_is_held_until_its_transaction_ends",
     "a_locked_account_loses_none_of_200_writes",
     "a_locked_counter_loses_none_of_200_counts",
+    "a_locked_ledger_loses_none_of_200_steps",
     "a_locked_workspace_keeps_its_last_administrator",
     "a_read_after_a_lock_sees_what_its_earlier_holder_committed",
     "futures_dropped_midway_leave_all_or_nothing",
     "locks_taken_in_order_by_200_callers_do_not_deadlock",
     "of_200_callers_one_accepts_an_invitation",
+    "of_200_callers_one_claims_a_starter_credit",
     "of_200_callers_one_does_an_operation",
     "of_200_callers_one_enters_with_a_session",
     "of_200_callers_one_gets_a_project_name",
     "of_200_callers_one_gets_a_secret_id",
     "of_200_callers_one_gets_an_address",
+    "of_200_callers_one_grants_under_a_key",
     "of_200_callers_one_has_its_totp_step_accepted",
     "of_200_callers_one_invites_an_address",
     "of_200_callers_one_makes_the_personal_workspace",
@@ -62,6 +65,7 @@ const BROKEN_WITHOUT_LOCKS: &[&str] = &[
     "of_200_callers_one_takes_a_token",
     "of_200_callers_one_uses_a_recovery_code",
     "of_200_claimers_each_mail_goes_to_one",
+    "of_200_takers_each_alert_goes_to_one",
     "sealers_beside_writers_give_each_entry_one_place",
 ];
 /// Fails or not as the threads happen to meet: these calls have no point at which the kit could make them wait.
@@ -145,6 +149,29 @@ async fn a_commit_whose_answer_is_lost_has_happened_or_not_as_told() {
         assert!(matches!(error, StoreError::CommitUnknown(_)), "{error}");
         assert_eq!(store.struck(), Some("commit"));
         assert_eq!(mails(&**store.inner()).await.unwrap(), expected);
+    }
+}
+
+async fn spend_once(store: &dyn Ledger) -> Result<bool, StoreError> {
+    let mut tx = store.begin_ledger().await?;
+    let claimed = tx.claim_starter_credit(&[1; 32], jiff::Timestamp::UNIX_EPOCH).await?;
+    tx.commit_ledger().await?;
+    Ok(claimed)
+}
+
+#[tokio::test]
+async fn a_faulty_ledger_fails_as_told_before_or_after_its_commit() {
+    for (n, name) in [(1, "begin_ledger"), (2, "claim_starter_credit"), (3, "commit_ledger")] {
+        for fault in [Fault::Unavailable, Fault::Conflict, Fault::CommitRefused, Fault::CommitLost] {
+            let of_commit = matches!(fault, Fault::CommitRefused | Fault::CommitLost);
+            let store = Faulty::new(Arc::new(MemoryStore::new()));
+            store.fail_at(n, fault);
+            let error = spend_once(&store).await.unwrap_err();
+            assert_eq!(matches!(error, StoreError::CommitUnknown(_)), of_commit, "{error}");
+            assert_eq!(store.struck(), Some(if of_commit { "commit_ledger" } else { name }));
+            let free = spend_once(&**store.inner()).await.unwrap();
+            assert_eq!(free, fault != Fault::CommitLost, "{name} {fault:?}");
+        }
     }
 }
 

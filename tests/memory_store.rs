@@ -13,6 +13,7 @@ use portcullis::email::EmailAddress;
 use portcullis::id::{AccountId, Id, KeyId, ProjectId, RoleId, WorkspaceId};
 use portcullis::key::{KeyDigest, SecretId};
 use portcullis::name::DisplayName;
+use portcullis::spend::Spender;
 use portcullis::store::memory::{MemoryStore, REMEMBERED_CHANGES, TRUST};
 use portcullis::store::record::{
     Account, AccountStatus, Change, Key, KeyKind, KeySecret, Membership, OwnerStanding, Project,
@@ -278,11 +279,12 @@ async fn usage_is_added_up_and_alters_no_verification() {
     let late = NOW + 2.seconds();
     let delta = |last_at, allowed, refused| {
         let (key, project, scope) = (key().id, key().project, Scope::parse("models.read").unwrap());
-        UsageDelta { key, project, scope, hour: NOW, allowed, refused, last_at }
+        UsageDelta::requests(Spender::Key(key), project, scope, (allowed, refused), last_at)
     };
     store.add_usage(&[delta(late, 1, 2), delta(NOW, 10, 20)]).await.unwrap();
     let mut read = store.begin_read().await.unwrap();
-    let sum = KeyUsage { allowed: 11, refused: 22, last_at: Some(late) };
+    let last = Some(late);
+    let sum = KeyUsage { allowed: 11, refused: 22, last_allowed_at: last, last_refused_at: last };
     assert_eq!(read.usage_of(key().id).await.unwrap(), sum);
     assert_eq!(read.first_steps(account(1).id).await.unwrap(), (true, true));
     assert_eq!(read.first_steps(account(2).id).await.unwrap(), (false, false));

@@ -18,19 +18,22 @@ use portcullis::id::{
     AccountId, AuditId, Id, KeyId, OperationId, ProjectId, RoleId, SessionId, SignUpId, WorkspaceId,
 };
 use portcullis::key::{KeyDigest, SecretId};
+use portcullis::money::Credits;
 use portcullis::name::DisplayName;
 use portcullis::password::PasswordHash;
 use portcullis::secret::TokenDigest;
 use portcullis::source::Source;
+use portcullis::spend::{Day, Delta, Meter, Period, Spender};
 use portcullis::store::record::{
-    Account, AccountStatus, Action, Actor, AssertedBy, Assurance, AuditEntry, Change, Factor, Invitation,
-    Key, KeyKind, KeySecret, Membership, PersonalValue, Project, ProjectMembership, Session, SignUp, Subject,
-    Suspension, Target, UsageDelta, Workspace,
+    Account, AccountStatus, Action, Actor, Alert, AssertedBy, Assurance, AuditEntry, Change, Factor, Hold,
+    HoldState, Invitation, Key, KeyKind, KeySecret, LedgerEntry, LedgerKind, Limit, Limited, Membership,
+    PersonalValue, Project, ProjectMembership, Session, SignUp, Subject, Suspension, Target, UsageDelta,
+    Workspace,
 };
 use portcullis::store::sql::{Durability, SqliteOptions, SqliteStore};
 use portcullis::store::{
-    ChangeStream, Changes, KeyDirectory, KeyUsage, OperationRow, Position, Snapshot, Store, StoreError,
-    UsageSink,
+    ChangeStream, Changes, KeyDirectory, KeyUsage, Ledger, OperationRow, Position, Snapshot, Store,
+    StoreError, UsageQuery, UsageSink, UsageStep,
 };
 use tempfile::TempDir;
 use uuid::Uuid;
@@ -320,6 +323,10 @@ async fn local_commits_move_with_each_commit_and_with_nothing_else() {
     dropped.insert_account(&account(2)).await.unwrap();
     drop(dropped);
     assert_eq!(commits.load(Ordering::SeqCst), before + 1);
+    let mut spent = store.begin_ledger().await.unwrap();
+    assert!(spent.claim_starter_credit(&[1; 32], at(1)).await.unwrap());
+    spent.commit_ledger().await.unwrap();
+    assert_eq!(commits.load(Ordering::SeqCst), before + 1, "nobody looks for changes when money is spent");
 }
 
 /// ATK-SQL-03
@@ -678,20 +685,23 @@ async fn usage_adds_up_all_or_none_and_announces_nothing() {
     let place = Place::new();
     let store = place.open();
     let start = store.poll(None).await.unwrap().position;
-    let delta = UsageDelta {
-        key: id(1),
-        project: id(2),
-        scope: Scope::parse("models.read").unwrap(),
-        hour: at(0),
-        allowed: 3,
-        refused: 1,
-        last_at: at(50),
-    };
-    store.add_usage(&[delta.clone(), UsageDelta { last_at: at(40), ..delta.clone() }]).await.unwrap();
-    let too_many = UsageDelta { allowed: u64::MAX, ..delta.clone() };
-    assert!(store.add_usage(&[delta, too_many]).await.is_err());
-    let usage = reader(&store).await.usage_of(id(1)).await.unwrap();
-    assert_eq!(usage, KeyUsage { allowed: 6, refused: 2, last_at: Some(at(50)) });
+    let scope = Scope::parse("models.read").unwrap();
+    let (project, spender) = (id(2), Spender::Key(id(1)));
+    let delta = UsageDelta::requests(spender, project, scope, (3, 1), at(50));
+    store.add_usage(&[delta.clone(), delta.clone()]).await.unwrap();
+    let mut below_zero = delta.clone();
+    below_zero.counts.cost = Credits::from_millionths(-1);
+    assert!(store.add_usage(&[delta, below_zero]).await.is_err());
+    let (from, to) = (at(-90_000), at(90_000));
+    let query = UsageQuery::new(project, from, to, UsageStep::Day).unwrap();
+    let points = reader(&store).await.usage_series(&query, None, 9).await.unwrap();
+    let counts: Vec<_> = points.iter().map(|point| (point.counts.allowed, point.counts.refused)).collect();
+    assert_eq!(counts, [(6, 2)]);
+    assert_eq!(
+        reader(&store).await.usage_of(id(1)).await.unwrap(),
+        KeyUsage::default(),
+        "there is no such key"
+    );
     assert_eq!(store.poll(Some(&start)).await.unwrap().changes, Changes::These(vec![]));
 }
 
@@ -709,6 +719,126 @@ async fn a_stored_value_that_cannot_be_read_is_a_typed_error() {
         place.raw().execute(&format!("{change} WHERE id = ?1"), [whose]).unwrap();
         let answer = reader(&store).await.account(id(number)).await;
         assert!(matches!(answer, Err(StoreError::Corrupt { .. })), "{change}: {answer:?}");
+    }
+}
+
+/// One of each that a ledger has, in workspace 1.
+async fn fill_ledger(store: &SqliteStore) {
+    let mut tx = store.begin().await.unwrap();
+    let locked = tx.insert_workspace(&workspace(1, "w")).await.unwrap().unwrap();
+    assert!(tx.insert_project(&locked, &project(id(1), 2, "p")).await.unwrap());
+    let ledger = tx.lock_ledger(id(1)).await.unwrap().unwrap();
+    let (day, of) = (Day::of(at(0)), Limited::Spender(id(2), Spender::Key(id(3))));
+    let limit = Limit { id: id(4), of, period: Period::Day, ..Limit::pool(id(1)) };
+    tx.put_limit(&ledger, &limit).await.unwrap();
+    tx.put_limit(&ledger, &Limit { id: id(5), of: Limited::Project(id(2)), ..limit }).await.unwrap();
+    tx.put_meter(&ledger, limit.id, day, &Meter::default()).await.unwrap();
+    let hold = Hold {
+        id: id(1),
+        workspace: id(1),
+        project: id(2),
+        line: of.spender(),
+        node: id(1),
+        day,
+        amount: Credits::ZERO,
+        state: HoldState::Live,
+        slice: true,
+        epoch: 0,
+        step: 0,
+        recall: 1,
+        answered: 0,
+        expires_at: at(1),
+    };
+    tx.put_hold(&ledger, &hold).await.unwrap();
+    let entry = LedgerEntry {
+        id: id(1),
+        workspace: id(1),
+        at: at(1),
+        kind: LedgerKind::Reserved,
+        day,
+        project: Some(id(2)),
+        line: of.spender(),
+        spender: of.spender(),
+        hold: Some(hold.id),
+        granted: Credits::ZERO,
+        delta: Delta::default(),
+        idempotency_key: Some("k".to_owned()),
+    };
+    tx.append_ledger(&ledger, &[entry]).await.unwrap();
+    let (amount, used) = (Credits::ZERO, Credits::ZERO);
+    let (workspace, limit, period, at, percent) = (id(1), limit.id, limit.period, at(1), 50);
+    let alert = Alert { id: id(1), workspace, limit, of, period, day, percent, amount, used, at };
+    assert!(tx.insert_alert(&ledger, &alert).await.unwrap());
+    tx.commit().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_is_spent_reads_back_or_is_a_typed_error() {
+    for (table, column, value) in [
+        ("limits", "period", "'year'"),
+        ("limits", "mode", "'x'"),
+        ("limits", "spender", "zeroblob(17)"),
+        ("meters", "day", "2147483648"),
+        ("holds", "line", "zeroblob(17)"),
+        ("holds", "day", "-2147483649"),
+        ("holds", "state", "'lost'"),
+        ("holds", "epoch", "4294967296"),
+        ("holds", "step", "-1"),
+        ("holds", "recall", "-1"),
+        ("holds", "answered", "-1"),
+        ("holds", "expires_at", "9223372036854775807"),
+        ("ledger", "at", "9223372036854775807"),
+        ("ledger", "kind", "'Reserved'"),
+        ("ledger", "day", "2147483648"),
+        ("ledger", "line", "zeroblob(17)"),
+        ("ledger", "spender", "zeroblob(17)"),
+        ("alerts", "project", "NULL"),
+        ("alerts", "spender", "zeroblob(17)"),
+        ("alerts", "period", "''"),
+        ("alerts", "day", "2147483648"),
+        ("alerts", "percent", "256"),
+        ("alerts", "at", "9223372036854775807"),
+    ] {
+        let place = Place::new();
+        let store = place.open();
+        fill_ledger(&store).await;
+        let which = if table == "limits" { " WHERE spender IS NOT NULL" } else { "" };
+        let change = format!("UPDATE portcullis_{table} SET {column} = {value}{which}");
+        assert_eq!(place.raw().execute(&change, []).unwrap(), 1, "{change}");
+        let mut read = reader(&store).await;
+        let answer = match table {
+            "limits" => read.limit(id(4)).await.map(drop),
+            "meters" => read.meters(id(4)).await.map(drop),
+            "holds" => read.hold(id(1)).await.map(drop),
+            "ledger" => read.ledger_entries(id(1), None, 9).await.map(drop),
+            _ => read.alerts(None, 9).await.map(drop),
+        };
+        let column = if value == "NULL" { "spender" } else { column };
+        let Err(StoreError::Corrupt { what }) = answer else { panic!("{change}: {answer:?}") };
+        assert_eq!(what, format!("{table}.{column}"));
+    }
+}
+
+/// What must be unique of a ledger is so in the database itself.
+#[tokio::test]
+async fn the_database_itself_refuses_a_second_limit_key_and_alert() {
+    let place = Place::new();
+    fill_ledger(&place.open()).await;
+    let limit = "INSERT INTO portcullis_limits SELECT zeroblob(16), workspace, project, spender, period, 0, 'exact' \
+                 FROM portcullis_limits WHERE ";
+    for again in [
+        format!("{limit} project IS NULL"),
+        format!("{limit} project IS NOT NULL AND spender IS NULL"),
+        format!("{limit} spender IS NOT NULL"),
+        "INSERT INTO portcullis_ledger SELECT zeroblob(16), workspace, at, kind, day, project, line, spender, hold, \
+         granted, held, settled, unaccounted, idempotency_key FROM portcullis_ledger"
+            .to_owned(),
+        "INSERT INTO portcullis_alerts SELECT zeroblob(16), workspace, limit_id, project, spender, period, day, \
+         percent, amount, used, at, raised, taken FROM portcullis_alerts"
+            .to_owned(),
+    ] {
+        let refused = place.raw().execute(&again, []).unwrap_err();
+        assert!(refused.to_string().contains("UNIQUE"), "{again}: {refused}");
     }
 }
 

@@ -16,7 +16,7 @@ use crate::store::record::HoldState;
 /// How many times what is asked for a slice grows at first.
 const FIRST_APPETITE: i64 = 32;
 /// The most of that.
-const MOST_APPETITE: i64 = 1 << 20;
+const MOST_APPETITE: i64 = 1 << 14;
 
 /// Where a hold belongs.
 #[derive(Clone, Copy, Debug)]

@@ -201,8 +201,8 @@ impl Node {
         let mut recall = None;
         let mut pause = FIRST_PAUSE;
         let _turn = self.gate(who).await;
-        // The line is only guessed at first: the store knows better.
-        let mut line = None;
+        // The line is only guessed at first, and nothing is reserved on a guess: the store knows better.
+        let (mut line, mut guessed) = (None, true);
         loop {
             if let Some(refusal) = self.refused_since(who, amount, arrived) {
                 return Err(SpendError::Refused(refusal));
@@ -212,11 +212,11 @@ impl Node {
                 Some(Seat::Exact) => self.place(purse, line, amount, recall).await?,
                 seat => {
                     let today = self.beat().today;
-                    let lease = match seat {
-                        Some(Seat::Slice(lease)) if lease.is_usable(today) => lease,
-                        _ => self.slice_of(purse, line, today)?,
+                    let (lease, sure) = match seat {
+                        Some(Seat::Slice(lease)) if lease.is_usable(today) => (lease, true),
+                        _ => (self.slice_of(purse, line, today)?, !guessed),
                     };
-                    let asked = self.refill(&lease, purse.spender, amount, recall).await?;
+                    let asked = self.refill(&lease, purse.spender, amount, (recall, sure)).await?;
                     (lease, asked)
                 }
             };
@@ -229,7 +229,7 @@ impl Node {
                 }
                 Asked::Exact => self.put_seat(who, Seat::Exact),
                 Asked::OtherLine(other) => {
-                    line = other;
+                    (line, guessed) = (other, false);
                     self.stand_up(who);
                 }
                 Asked::Over => self.stand_up(who),
@@ -250,6 +250,11 @@ impl Node {
                 }
             }
         }
+    }
+
+    /// Whether a lease is charged to a day that is over.
+    pub(super) fn is_past(&self, lease: &Lease) -> bool {
+        lease.place.day != self.beat().today
     }
 
     async fn gate(&self, who: Who) -> Turned<'_, ()> {
@@ -301,23 +306,24 @@ impl Node {
         recall: Option<u64>,
     ) -> Result<(Arc<Lease>, Asked), SpendError> {
         let lease = self.new_lease(purse, line, (self.beat().today, false))?;
-        let asked = self.refill(&lease, purse.spender, amount, recall).await;
+        let asked = self.refill(&lease, purse.spender, amount, (recall, false)).await;
         if !matches!(asked, Ok(Asked::Reserved)) {
             lease.retire();
         }
         Ok((lease, asked?))
     }
 
-    /// Takes more money for a lease and reserves from it.
+    /// Takes more money for a lease and reserves from it. Whoever is not sure to be on its line asks the store in any case.
     pub(super) async fn refill(
         &self,
         lease: &Lease,
         spender: Spender,
         amount: Amount,
-        recall: Option<u64>,
+        (recall, sure): (Option<u64>, bool),
     ) -> Result<Asked, SpendError> {
         let _turn = lease.turn.lock().await;
-        if lease.try_reserve(amount, self.clock.monotonic()) {
+        // Somebody else may have asked meanwhile.
+        if sure && lease.try_reserve(amount, self.clock.monotonic()) {
             return Ok(Asked::Reserved);
         }
         if lease.is_pending() {

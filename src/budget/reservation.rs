@@ -73,23 +73,25 @@ impl Reservation {
     /// [`SpendError::Refused`] when too little is left; what was set aside before stays.
     pub async fn extend(&mut self, by: Amount) -> Result<(), SpendError> {
         let sum = self.first.amount.credits().plus(by.credits()).ok().and_then(|sum| Amount::new(sum).ok());
-        if let Some(sum) = sum
-            && self.extend_first(by).await?
-        {
-            self.first.amount = sum;
-            return Ok(());
+        if let Some(sum) = sum {
+            let asked = self.node.refill(&self.first.lease, self.spender, by, (None, true)).await?;
+            match asked {
+                Asked::Reserved => {
+                    self.first.amount = sum;
+                    return Ok(());
+                }
+                // The period that it belongs to has nothing left; a new one would not pay for it.
+                Asked::Short(refusal, _) if self.node.is_past(&self.first.lease) => {
+                    return Err(SpendError::Refused(refusal));
+                }
+                // What cannot be had here is asked for as a new reservation is, with all patience.
+                Asked::Short(..) | Asked::Exact | Asked::OtherLine(_) | Asked::Over => {}
+            }
         }
         let purse = Purse { workspace: self.workspace, project: self.project, spender: self.spender };
         let lease = self.node.ask(&purse, by).await?;
         self.others.push(Part { lease, amount: by });
         Ok(())
-    }
-
-    /// Takes more on the same hold; `false` where that does not do.
-    async fn extend_first(&self, by: Amount) -> Result<bool, SpendError> {
-        let lease = &self.first.lease;
-        // What cannot be had here is asked for as a new reservation is, with all patience.
-        Ok(matches!(self.node.refill(lease, self.spender, by, None).await?, Asked::Reserved))
     }
 
     /// Settles what the work has cost, charged to the period of the reservation. More than was reserved is booked, too. On a

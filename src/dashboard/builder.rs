@@ -82,6 +82,7 @@ impl Dashboard {
                 pending_sign_in: SignedDuration::from_mins(10),
                 enrolment: SignedDuration::from_mins(15),
                 key_lifetime: SignedDuration::from_hours(24 * 90),
+                usage_retention: SignedDuration::from_hours(24 * 400),
                 invitation: SignedDuration::from_hours(24 * 7),
                 recovery_wait: SignedDuration::from_hours(72),
                 entitlements: Entitlements::default(),
@@ -207,6 +208,17 @@ impl DashboardBuilder {
     /// [`BadConfig::Lifetime`] out of bounds.
     pub fn key_lifetime(mut self, lifetime: Duration) -> Result<Self, BadConfig> {
         self.config.key_lifetime = bounded("a key's lifetime", lifetime, 3_653 * DAY)?;
+        Ok(self)
+    }
+
+    /// How long hourly usage is kept: 400 days by default, so that a month can be compared with that of the year before;
+    /// at most ten years. [Sweeping](super::Dashboard::sweep) deletes what is older; what each key has done in all is kept
+    /// as long as the key.
+    ///
+    /// # Errors
+    /// [`BadConfig::Lifetime`] out of bounds.
+    pub fn usage_retention(mut self, time: Duration) -> Result<Self, BadConfig> {
+        self.config.usage_retention = bounded("the retention of usage", time, 3_653 * DAY)?;
         Ok(self)
     }
 

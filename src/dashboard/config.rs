@@ -193,6 +193,7 @@ pub(super) struct Config {
     pub(super) pending_sign_in: SignedDuration,
     pub(super) enrolment: SignedDuration,
     pub(super) key_lifetime: SignedDuration,
+    pub(super) usage_retention: SignedDuration,
     pub(super) invitation: SignedDuration,
     pub(super) recovery_wait: SignedDuration,
     pub(super) entitlements: Entitlements,

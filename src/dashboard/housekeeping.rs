@@ -1,10 +1,13 @@
 //! What is over is deleted, a bounded number of rows at a time.
 
+use jiff::Timestamp;
+
 use super::Dashboard;
 use super::error::Fault;
+use super::inner::Inner;
 use crate::access::NamesStillInUse;
 use crate::error::Coded;
-use crate::store::StoreError;
+use crate::store::{StoreError, UsageStep};
 use crate::throttle::FORGET_AFTER;
 
 /// What one round of sweeping did.
@@ -19,6 +22,9 @@ pub struct Swept {
 
 /// Rows of each kind that one round deletes at most.
 const ROUND: u32 = 500;
+
+/// The same of usage, of which there is the most.
+const USAGE_ROUND: u32 = 2_000;
 
 /// The service cannot start on this catalogue.
 #[derive(Debug, thiserror::Error)]
@@ -54,8 +60,8 @@ impl Dashboard {
         Ok(inner.catalogue.check_in_use(&permissions, &scopes)?)
     }
 
-    /// Deletes sessions, tokens, sign-ups and enrolments that are over, and counters that nobody has touched for
-    /// 90 days. Safe on many nodes at once; run it every few minutes.
+    /// Deletes sessions, tokens, sign-ups and enrolments that are over, counters that nobody has touched for 90 days, and
+    /// hourly usage older than its [retention](super::DashboardBuilder::usage_retention). Safe on many nodes at once; run it every few minutes.
     ///
     /// # Errors
     /// [`Fault`] when the store fails.
@@ -63,9 +69,22 @@ impl Dashboard {
         let inner = &self.inner;
         let now = inner.now();
         let forget_before = now.saturating_sub(FORGET_AFTER).unwrap_or(now);
-        let rows: Result<u32, StoreError> =
-            inner.within(async |mut tx| tx.sweep(now, forget_before, ROUND).await).await;
-        let rows = rows?;
-        Ok(Swept { rows, more: rows >= ROUND })
+        let horizon = inner.usage_horizon();
+        let swept: Result<(u32, u32), StoreError> = inner
+            .within(async |mut tx| {
+                let rows = tx.sweep(now, forget_before, ROUND).await?;
+                Ok((rows, tx.sweep_usage(horizon, USAGE_ROUND).await?))
+            })
+            .await;
+        let (rows, usage) = swept?;
+        Ok(Swept { rows: rows.saturating_add(usage), more: rows >= ROUND || usage >= USAGE_ROUND })
+    }
+}
+
+impl Inner {
+    /// Hours of usage that begin before this moment are over. It is the start of a day, so that a day is there or not.
+    pub(super) fn usage_horizon(&self) -> Timestamp {
+        let oldest = self.now().saturating_sub(self.config.usage_retention).unwrap_or(Timestamp::MIN);
+        UsageStep::Day.start_of(oldest)
     }
 }

@@ -6,6 +6,7 @@
 mod change;
 mod governance;
 mod issue;
+mod reports;
 mod view;
 
 use core::time::Duration;
@@ -27,6 +28,7 @@ use crate::store::record::{self, Key, KeyKind, Project, Workspace};
 use crate::store::{Locked, Snapshot, Transaction};
 
 pub use governance::KeyQuestion;
+pub use reports::{LeastScopes, UnusedScopes};
 pub use view::{KeyPage, KeyView, SecretView};
 
 /// The longest overlap of a rotation.

@@ -5,6 +5,7 @@ mod api;
 mod key;
 mod ledger;
 mod policy;
+mod usage;
 mod workspace;
 
 use async_trait::async_trait;
@@ -17,6 +18,11 @@ pub use ledger::{
 };
 pub(in crate::store) use policy::places_follow;
 pub use policy::{AuditFilter, AuditLog, AuditReads, Outbox, PolicyReads, PolicyStore};
+pub use usage::{
+    BadUsageRange, MAX_USAGE_STEPS, MalformedUsageCursor, ScopeUsage, UsageCursor, UsagePoint, UsageQuery,
+    UsageReads, UsageSeries, UsageSplit, UsageStep, UsageStore,
+};
+pub(in crate::store) use usage::{Fold, Source, fit_to_add};
 pub use workspace::{WorkspaceReads, WorkspaceStore};
 
 use super::StoreError;
@@ -35,14 +41,23 @@ pub trait Store: Send + Sync + 'static {
 
 /// The reading half: a snapshot of one moment.
 pub trait Snapshot:
-    AccountReads + WorkspaceReads + KeyReads + PolicyReads + AuditReads + LedgerReads + Send
+    AccountReads + WorkspaceReads + KeyReads + PolicyReads + AuditReads + LedgerReads + UsageReads + Send
 {
 }
 
 /// All of it or none. Dropping it rolls back.
 #[async_trait]
 pub trait Transaction:
-    Snapshot + AccountStore + WorkspaceStore + KeyStore + PolicyStore + AuditLog + Outbox + LedgerStore + Send
+    Snapshot
+    + AccountStore
+    + WorkspaceStore
+    + KeyStore
+    + PolicyStore
+    + AuditLog
+    + Outbox
+    + LedgerStore
+    + UsageStore
+    + Send
 {
     /// Makes everything visible at once.
     ///

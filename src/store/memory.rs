@@ -14,6 +14,7 @@ mod ledger;
 mod policy;
 mod rows;
 mod state;
+mod usage;
 mod workspace;
 
 use core::sync::atomic::{AtomicU64, Ordering};

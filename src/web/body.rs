@@ -211,6 +211,14 @@ pub struct RotateKey {
     pub operation: Option<OperationId>,
 }
 
+/// The scopes that a key keeps.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NarrowKey {
+    /// All of them; the key carries them now.
+    pub scopes: Vec<String>,
+}
+
 impl From<Kind> for NewKeyKind {
     fn from(kind: Kind) -> Self {
         match kind {

@@ -16,4 +16,5 @@ pub(super) mod roles;
 pub(super) mod second_factor;
 pub(super) mod sign_in;
 pub(super) mod sign_up;
+pub(super) mod usage;
 pub(super) mod workspaces;

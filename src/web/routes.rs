@@ -15,7 +15,7 @@ use super::Web;
 use super::guard::{guard, method_not_allowed, not_found};
 use super::handlers::{
     account, audit, catalogue, explain, invitations, keys, members, money, offboarding, policy, projects,
-    recovery, roles, second_factor, sign_in, sign_up, workspaces,
+    recovery, roles, second_factor, sign_in, sign_up, usage, workspaces,
 };
 use super::options::WebOptions;
 use super::problem::Problem;
@@ -160,12 +160,16 @@ static ROUTES: &[Route] = routes! {
     Get "/v1/workspaces/{workspace}/keys" Member keys::list;
     Post "/v1/workspaces/{workspace}/keys" Member keys::issue;
     Get "/v1/workspaces/{workspace}/keys/review" Member keys::review;
+    Get "/v1/workspaces/{workspace}/keys/unused-scopes" Member usage::unused_scopes;
     Get "/v1/workspaces/{workspace}/keys/{key}" Member keys::get;
+    Get "/v1/workspaces/{workspace}/keys/{key}/least-scopes" Member usage::least_scopes;
+    Post "/v1/workspaces/{workspace}/keys/{key}/narrow" Member usage::narrow;
     Post "/v1/workspaces/{workspace}/keys/{key}/rotate" Member keys::rotate;
     Post "/v1/workspaces/{workspace}/keys/{key}/suspend" Member keys::suspend;
     Post "/v1/workspaces/{workspace}/keys/{key}/resume" Member keys::resume;
     Post "/v1/workspaces/{workspace}/keys/{key}/revoke" Member keys::revoke;
     Put "/v1/workspaces/{workspace}/keys/{key}/custodian" Member keys::set_custodian;
+    Get "/v1/workspaces/{workspace}/usage" Member usage::usage;
 };
 
 /// All routes of the dashboard.

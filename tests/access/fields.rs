@@ -11,6 +11,7 @@ use portcullis::dashboard::{
 };
 use portcullis::id::{EntryId, InvitationId, KeyId, ProjectId, WorkspaceId};
 use portcullis::key::{Allowlist, RateLimit};
+use portcullis::spend::Spender;
 use portcullis::store::UsageSink;
 use portcullis::store::record::{KeyKind, MemberSuspension, UsageDelta};
 use serde_json::Value;
@@ -177,15 +178,13 @@ impl Stage {
         for (title, keys) in &self.keys {
             for (id, owner) in keys.iter().zip([&self.actor, &self.other]) {
                 let _ = operator.suspend_key(*id, "a test").await.unwrap();
-                let used = UsageDelta {
-                    key: *id,
-                    project: self.project,
-                    scope: "models.read".parse().unwrap(),
-                    hour: now,
-                    allowed: 1,
-                    refused: 0,
-                    last_at: now,
-                };
+                let used = UsageDelta::requests(
+                    Spender::Key(*id),
+                    self.project,
+                    "models.read".parse().unwrap(),
+                    (1, 0),
+                    now,
+                );
                 scene.store.add_usage(&[used]).await.unwrap();
                 // Who suspended a personal key is its owner, and a service key, whoever is looked at.
                 let by = if *title == "A personal key" { owner.account } else { self.actor.account };

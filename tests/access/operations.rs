@@ -5,14 +5,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use portcullis::access::{AccessChange, ProjectRole, Question, Role};
 use portcullis::dashboard::{
-    Expiry, KeyQuestion, Member, NewInvitation, NewKey, NewKeyKind, NewRole, Offboarding, ProjectChange,
-    Rotation,
+    Expiry, KeyQuestion, Member, NewInvitation, NewKey, NewKeyKind, NewLimit, NewRole, Offboarding,
+    ProjectChange, Rotation,
 };
 use portcullis::error::{Coded, Explained};
 use portcullis::id::{KeyId, ProjectId, RoleId, WorkspaceId};
+use portcullis::money::{Cost, Credits};
 use portcullis::ports::Outcome;
-use portcullis::store::AuditFilter;
-use portcullis::store::record::{KeyKind, MemberSuspension};
+use portcullis::spend::{Period, Spender};
+use portcullis::store::record::{KeyKind, LimitMode, MemberSuspension};
+use portcullis::store::{AuditFilter, UsageQuery, UsageStep};
 
 use crate::matrix::{Part, Stage, counted, standings};
 use crate::model::{Holder, Place, scope, subsets_of_scopes};
@@ -67,6 +69,18 @@ const OPERATIONS: &[(&str, Asks)] = &[
     ("keys", &["keys.read"]),
     ("key", &["keys.read"]),
     ("keys_to_review", &["keys.read"]),
+    ("unused_scopes", &["keys.read"]),
+    ("least_scopes", &["keys.read"]),
+    ("usage", &["usage.read"]),
+    ("limits", &["usage.read"]),
+    ("set_limit", &["limits.manage"]),
+    ("set_limit, of a member", &["limits.manage"]),
+    ("remove_limit", &["limits.manage"]),
+    ("credit", &["billing.read"]),
+    ("ledger", &["billing.read"]),
+    ("playground", &["playground.use"]),
+    ("narrow_key, one's own", &["project.read"]),
+    ("narrow_key, another's", &["keys.manage"]),
     ("issue_key, personal", &["keys.issue"]),
     ("issue_key, service", &["keys.service"]),
     ("rotate_key, one's own", &["keys.read", "keys.issue"]),
@@ -86,7 +100,7 @@ const OPERATIONS: &[(&str, Asks)] = &[
     ("set_custodian, in another's care", &["keys.manage"]),
 ];
 /// These show what may be seen and refuse nothing, so nothing is told.
-const QUIET: [&str; 2] = ["projects", "keys_to_review"];
+const QUIET: [&str; 3] = ["projects", "keys_to_review", "unused_scopes"];
 
 /// Who and what else is there to act upon: somebody without any right, and an administrator.
 struct Props {
@@ -163,6 +177,11 @@ fn new_key(project: ProjectId, kind: NewKeyKind, scopes: &BTreeSet<&str>) -> New
 impl Cell<'_> {
     fn new_role(&self, name: &str) -> NewRole {
         NewRole { name: name.parse().unwrap(), permissions: BTreeSet::new(), scopes: BTreeSet::new() }
+    }
+
+    fn limit(&self, spender: Option<Spender>) -> NewLimit {
+        let amount = Cost::new(Credits::from_millionths(5)).unwrap();
+        NewLimit { project: self.project, spender, period: Period::Week, amount, mode: LimitMode::Leased }
     }
 
     /// A name that nothing has yet.
@@ -340,6 +359,47 @@ impl Cell<'_> {
                     Ok(seen) => yes(seen.iter().any(|key| key.id == id)),
                     Err(error) => Err(error.code()),
                 }
+            }
+            "unused_scopes" => {
+                let wide = BTreeSet::from(["models.read"]);
+                let (id, _) = self.scene.key(self.props.workspace, self.project, keeper, &wide).await;
+                match dashboard.unused_scopes(member, core::time::Duration::ZERO).await {
+                    Ok(seen) => yes(seen.iter().any(|unused| unused.key == id)),
+                    Err(error) => Err(error.code()),
+                }
+            }
+            "least_scopes" => {
+                let day = core::time::Duration::from_hours(24);
+                told(dashboard.least_scopes(member, self.key_of(keeper).await, day).await)
+            }
+            "usage" => {
+                let (from, to) = ("2026-03-01T00:00:00Z".parse(), "2026-03-02T00:00:00Z".parse());
+                let query = UsageQuery::new(project, from.unwrap(), to.unwrap(), UsageStep::Day).unwrap();
+                told(dashboard.usage(member, &query, None, 10).await)
+            }
+            "limits" => told(dashboard.limits(member, project).await),
+            "set_limit" => told(dashboard.set_limit(member, &self.limit(None)).await),
+            "set_limit, of a member" => {
+                told(dashboard.set_limit(member, &self.limit(Some(Spender::Member(guest)))).await)
+            }
+            "remove_limit" => {
+                let keeper = scene.enter(&props.keeper, workspace).await.unwrap();
+                let limit = dashboard.set_limit(&keeper, &self.limit(None)).await.unwrap();
+                let answer = told(dashboard.remove_limit(member, project, limit).await);
+                let again = dashboard.remove_limit(&keeper, project, limit).await;
+                assert_eq!(again.is_err(), answer.is_ok());
+                answer
+            }
+            "credit" => told(dashboard.credit(member).await),
+            "ledger" => told(dashboard.ledger(member, None, 10).await),
+            "playground" => told(dashboard.playground(member, project).await),
+            "narrow_key, one's own" => {
+                let key = self.key_of(self.own()).await;
+                told(dashboard.narrow_key(member, key, &BTreeSet::new()).await)
+            }
+            "narrow_key, another's" => {
+                let key = self.key_of(keeper).await;
+                told(dashboard.narrow_key(member, key, &BTreeSet::new()).await)
             }
             "issue_key, personal" => {
                 let new = new_key(project, NewKeyKind::Personal, &BTreeSet::new());

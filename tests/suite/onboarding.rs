@@ -1,6 +1,7 @@
 //! The steps from a new account to a first request.
 
 use portcullis::dashboard::{OnboardingStep, SessionError};
+use portcullis::spend::Spender;
 use portcullis::store::UsageSink;
 use portcullis::store::record::UsageDelta;
 
@@ -24,15 +25,7 @@ on_every_store! {
         let issued = world.dashboard.issue_key(&home, &world.new_key(&home, &["models.read"]).await).await.unwrap();
         assert_eq!(world.dashboard.onboarding(&ann.session).await.unwrap().next, Some(FirstRequest));
 
-        let used = UsageDelta {
-            key: issued.key.id,
-            project: issued.key.project,
-            scope: "models.read".parse().unwrap(),
-            hour: crate::world::start(),
-            allowed: 1,
-            refused: 0,
-            last_at: crate::world::start(),
-        };
+        let used = UsageDelta::requests(Spender::Key(issued.key.id), issued.key.project, "models.read".parse().unwrap(), (1, 0), crate::world::start());
         world.store.add_usage(&[used]).await.unwrap();
         let seen = world.dashboard.onboarding(&ann.session).await.unwrap();
         assert!(seen.next.is_none() && seen.steps.iter().all(|(_, done)| *done));

@@ -12,6 +12,7 @@ use portcullis::id::{AccountId, Id, ProjectId, WorkspaceId};
 use portcullis::ports::{Clock, Entropy, SystemEntropy};
 use portcullis::recovery::{RecoveryCodes, TypedRecoveryCode};
 use portcullis::secret::ExposeSecret;
+use portcullis::spend::Spender;
 use portcullis::store::record::{
     AuditEntry, Key, KeySecret, Membership, Project, ProjectMembership, UsageDelta,
 };
@@ -193,15 +194,7 @@ on_every_store! {
         let next = world.dashboard.onboarding(&ann.session).await.unwrap().next;
         assert_eq!(next, Some(OnboardingStep::FirstRequest));
 
-        let used = UsageDelta {
-            key: issued.key.id,
-            project: issued.key.project,
-            scope: "models.read".parse().unwrap(),
-            hour: crate::world::start(),
-            allowed: 2,
-            refused: 1,
-            last_at: world.clock.now(),
-        };
+        let used = UsageDelta::requests(Spender::Key(issued.key.id), issued.key.project, "models.read".parse().unwrap(), (2, 1), world.clock.now());
         world.store.add_usage(&[used]).await.unwrap();
         assert_eq!(world.dashboard.onboarding(&ann.session).await.unwrap().next, None);
         let seen = world.dashboard.key(&home, issued.key.id).await.unwrap();

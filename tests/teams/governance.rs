@@ -9,6 +9,7 @@ use portcullis::dashboard::{Expiry, KeyQuestion, KeyView, Member, NewKey, NewKey
 use portcullis::error::Coded;
 use portcullis::id::KeyId;
 use portcullis::ports::{Clock, EventKind, Message};
+use portcullis::spend::Spender;
 use portcullis::store::UsageSink;
 use portcullis::store::record::{Action, KeyKind, UsageDelta};
 
@@ -32,15 +33,13 @@ async fn ending(team: &Team, member: &Member, after: Duration) -> KeyId {
 }
 
 async fn used(team: &Team, key: KeyId) {
-    let delta = UsageDelta {
-        key,
-        project: team.project,
-        scope: "models.read".parse().unwrap(),
-        hour: crate::world::start(),
-        allowed: 1,
-        refused: 0,
-        last_at: team.world.clock.now(),
-    };
+    let delta = UsageDelta::requests(
+        Spender::Key(key),
+        team.project,
+        "models.read".parse().unwrap(),
+        (1, 0),
+        team.world.clock.now(),
+    );
     team.world.store.add_usage(&[delta]).await.unwrap();
 }
 

@@ -42,3 +42,4 @@ mod roles;
 mod second_factor;
 mod stage;
 mod table;
+mod usage;

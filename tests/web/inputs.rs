@@ -4,7 +4,7 @@ use axum::body::Body;
 use portcullis::web::{COOKIE_NAME, MAX_HEADERS, Needs, Route, body, dashboard_routes};
 use serde_json::{Value, json};
 
-use crate::kit::kit;
+use crate::kit::{NOWHERE, kit};
 use crate::site::{Reply, Site, request, send, signed_in};
 use crate::world::PASSWORD;
 
@@ -248,6 +248,30 @@ async fn texts_and_numbers_that_are_not_acceptable_are_refused_by_name() {
         let accept = json!({ "kind": "accept", "reason": reason });
         cases.push(("POST", "~/members/{account}/offboard", "default", accept, "bad_reason"));
     }
+    for (amount, code) in [
+        ("-1", "amount_negative"),
+        ("-0.000001", "amount_negative"),
+        ("1000000000.000001", "amount_too_large"),
+        ("99999999999999999999", "amount_too_large"),
+        ("", "amount_malformed"),
+        ("1e3", "amount_malformed"),
+        ("1,5", "amount_malformed"),
+        (" 1", "amount_malformed"),
+        ("0.0000001", "amount_malformed"),
+        ("NaN", "amount_malformed"),
+    ] {
+        cases.push(("PUT", "~/projects/{project}/limits", "amount", json!(amount), code));
+    }
+    for (spender, code) in [
+        (String::new(), "spender_malformed"),
+        ("key:".to_owned(), "spender_malformed"),
+        (format!("account:{NOWHERE}"), "spender_malformed"),
+        (format!("key:{}", kit.ids["key"].to_uppercase()), "spender_malformed"),
+        (format!("key:{NOWHERE}"), "no_such_spender"),
+        (format!("member:{NOWHERE}"), "no_such_spender"),
+    ] {
+        cases.push(("PUT", "~/projects/{project}/limits", "spender", json!(spender), code));
+    }
     let exposed = json!({ &kit.ids["key"]: { "kind": "rotate_now" } });
     cases.push(("POST", "~/members/{account}/offboard", "exposed", exposed, "key_not_exposed"));
     for (method, path, name, value, code) in cases {
@@ -273,6 +297,7 @@ async fn queries_are_read_strictly() {
     let site = kit.site();
     let base = format!("/v1/workspaces/{}", kit.ids["workspace"]);
     let (project, account) = (&kit.ids["project"], &kit.ids["account"]);
+    let span = format!("project={project}&from=2026-03-01T00:00:00Z&to=2026-03-02T00:00:00Z");
     let queries = [
         ("audit", format!("actor={account}&actor={account}")),
         ("audit", format!("actor={account}&%61ctor={account}")),
@@ -308,6 +333,31 @@ async fn queries_are_read_strictly() {
         ("keys/review", "expiring_within_seconds=1.5".to_owned()),
         ("keys/review", "unused_for_seconds=-1".to_owned()),
         ("keys/review", "unused_for_seconds=30d".to_owned()),
+        ("ledger", "after=x".to_owned()),
+        ("ledger", format!("after={}", NOWHERE.replace('-', ""))),
+        ("ledger", "limit=-1".to_owned()),
+        ("ledger", "limit=4294967296".to_owned()),
+        ("ledger", format!("after={NOWHERE}&after={NOWHERE}")),
+        ("ledger", format!("project={project}")),
+        ("keys/unused-scopes", String::new()),
+        ("keys/unused-scopes", "unused_for_seconds=-1".to_owned()),
+        ("usage", String::new()),
+        ("usage", format!("project={project}&from=2026-03-01T00:00:00Z")),
+        ("usage", format!("project={project}&to=2026-03-01T00:00:00Z")),
+        ("usage", format!("project={project}&from=yesterday&to=2026-03-01T00:00:00Z")),
+        ("usage", format!("{span}&step=week")),
+        ("usage", format!("{span}&step=Day")),
+        ("usage", format!("{span}&split=key")),
+        ("usage", format!("{span}&split=")),
+        ("usage", format!("{span}&spender=account:{NOWHERE}")),
+        ("usage", format!("{span}&spender={NOWHERE}")),
+        ("usage", format!("{span}&label={}", "x".repeat(65))),
+        ("usage", format!("{span}&label=a%0Ab")),
+        ("usage", format!("{span}&scope=models.*")),
+        ("usage", format!("{span}&after=x")),
+        ("usage", format!("{span}&limit=-1")),
+        ("usage", format!("{span}&days=3")),
+        ("usage", format!("{span}&step=day&step=day")),
     ];
     for (path, query) in queries {
         let reply = site.get(&format!("{base}/{path}?{query}"), Some(&kit.ann)).await;
@@ -317,10 +367,20 @@ async fn queries_are_read_strictly() {
             "{path}?{query}"
         );
     }
+    for (from, to, code) in [
+        ("2026-03-01T00:00:00Z", "2026-03-01T00:00:00Z", "usage_range_empty"),
+        ("1900-01-01T00:00:00Z", "9999-12-01T00:00:00Z", "usage_range_too_long"),
+    ] {
+        let path = format!("{base}/usage?project={project}&from={from}&to={to}");
+        site.get(&path, Some(&kit.ann)).await.is(422, code);
+    }
     // The widest that there is.
     for (path, query) in [
         ("keys/review", "expiring_within_seconds=18446744073709551615"),
         ("keys/review", "unused_for_seconds=18446744073709551615"),
+        ("keys/unused-scopes", "unused_for_seconds=18446744073709551615"),
+        ("ledger", "limit=4294967295"),
+        ("ledger", "limit=0"),
         ("audit", "limit=4294967295"),
         ("audit", "limit=0"),
         ("audit/export", "after=18446744073709551615&limit=0"),

@@ -9,7 +9,7 @@ use crate::money::{Amount, Credits};
 use crate::ports::{Entropy, EntropyExt as _};
 use crate::spend::{self, Day, Delta, Meter, Spender};
 use crate::store::record::{Alert, Book, LedgerEntry, LedgerKind, Limit, LimitMode, Limited};
-use crate::store::{LedgerReads, LedgerStore, Ledgered, Locked};
+use crate::store::{LedgerReads, LedgerStore, Ledgered, Locked, Recall};
 
 /// The shares of a limit that raise an alert, in hundredths.
 const SHARES: [u8; 3] = [50, 80, 100];
@@ -224,6 +224,14 @@ impl Accounts {
         Ok(Some(account.limit))
     }
 
+    /// Which of the limits were taken further beyond than they ever were.
+    fn overrun(&self) -> impl Iterator<Item = &Account> {
+        self.all.iter().filter(|account| {
+            let before = account.before.map(|before| before.overrun).unwrap_or_default();
+            account.meter.overrun > before
+        })
+    }
+
     /// Writes what has changed, with its entries, and the alerts that it raises.
     pub(super) async fn write(
         self,
@@ -255,6 +263,11 @@ impl Accounts {
         }
         if !self.entries.is_empty() {
             tx.append_ledger(ledger, &self.entries).await?;
+        }
+        // What nodes have idle is no longer theirs to reserve from: nothing new is reserved under a limit that is overrun.
+        for account in self.overrun() {
+            let recall = Recall { number: None, project: account.limit.of.project(), but: None };
+            tx.recall_holds(ledger, recall).await?;
         }
         Ok(())
     }

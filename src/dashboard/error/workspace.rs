@@ -106,6 +106,9 @@ pub enum KeyError {
     /// Scopes beyond what the maker's role, or the workspace's ceiling, allows.
     #[error("scopes beyond what you may give: {}", names(.0))]
     ScopesTooWide(BTreeSet<Scope>),
+    /// Scopes that the key does not carry: nothing is added to a key.
+    #[error("the key does not carry: {}", names(.0))]
+    NotCarried(BTreeSet<Scope>),
     /// An environment label that the service does not know.
     #[error("unknown environment")]
     UnknownEnvironment,
@@ -156,6 +159,7 @@ impl Coded for KeyError {
             Self::Workspace(error) => error.code(),
             Self::UnknownScope(_) => "unknown_scope",
             Self::ScopesTooWide(_) => "scopes_too_wide",
+            Self::NotCarried(_) => "scopes_not_carried",
             Self::UnknownEnvironment => "unknown_environment",
             Self::ExpiryNotInFuture => "expiry_not_in_future",
             Self::BadOverlap => "bad_overlap",

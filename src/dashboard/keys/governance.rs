@@ -10,9 +10,12 @@ use super::{Committed, KeyView, signed};
 use crate::access::Permission;
 use crate::dashboard::Dashboard;
 use crate::dashboard::error::{TeamError, WorkspaceError};
+use crate::dashboard::inner::Inner;
+use crate::dashboard::team::acting::Acting;
 use crate::dashboard::workspaces::Member;
 use crate::id::{AccountId, KeyId, ProjectId};
 use crate::ports::Message;
+use crate::store::Snapshot;
 use crate::store::record::{Action, Key, KeyKind, Target};
 
 /// Which live keys are looked for.
@@ -21,7 +24,8 @@ use crate::store::record::{Action, Key, KeyKind, Target};
 pub enum KeyQuestion {
     /// Keys that end within this time.
     ExpiringWithin(Duration),
-    /// Keys that were not used for this time, and are older than that, as far as nodes have flushed.
+    /// Keys that were not used for this time, and are older than that, as far as nodes have flushed. A request that was
+    /// refused is no use: whoever tries a forgotten key in vain does not keep it from this list.
     UnusedFor(Duration),
 }
 
@@ -40,19 +44,12 @@ impl Dashboard {
         let now = inner.now();
         let mut snapshot = inner.read().await?;
         let acting = inner.acting(&mut *snapshot, member).await?;
-        let mut listed: BTreeSet<ProjectId> = BTreeSet::new();
-        for project in snapshot.projects(member.workspace()).await? {
-            // A project whose keys may not be seen without a second factor is passed over.
-            let shown = inner.project_second_factor(&mut *snapshot, member, &project).await.is_ok();
-            if shown && acting.may(&Permission::KEYS_READ, Some(project.id)) {
-                listed.insert(project.id);
-            }
-        }
+        let listed = inner.projects_with_keys_listed(&mut *snapshot, &acting).await?;
         let used: BTreeMap<KeyId, Option<Timestamp>> = snapshot
             .usage_in(member.workspace())
             .await?
             .into_iter()
-            .map(|(key, usage)| (key, usage.last_at))
+            .map(|(key, usage)| (key, usage.last_allowed_at))
             .collect();
         let bound = |time: Duration| signed(time).unwrap_or(SignedDuration::MAX);
         let fits = |key: &Key| -> Option<Timestamp> {
@@ -124,5 +121,23 @@ impl Dashboard {
         inner.mail_waits.notify_one();
         inner.key_changed(member, id, "custodian_changed");
         Ok(inner.committed())
+    }
+}
+
+impl Inner {
+    /// The projects whose keys a member may list. One whose keys may not be seen without a second factor is passed over.
+    pub(super) async fn projects_with_keys_listed(
+        &self,
+        snapshot: &mut dyn Snapshot,
+        acting: &Acting<'_>,
+    ) -> Result<BTreeSet<ProjectId>, WorkspaceError> {
+        let mut listed = BTreeSet::new();
+        for project in snapshot.projects(acting.member.workspace()).await? {
+            let shown = self.project_second_factor(snapshot, acting.member, &project).await.is_ok();
+            if shown && acting.may(&Permission::KEYS_READ, Some(project.id)) {
+                listed.insert(project.id);
+            }
+        }
+        Ok(listed)
     }
 }

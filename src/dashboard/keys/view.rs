@@ -62,8 +62,12 @@ pub struct KeyView {
     pub secrets: Vec<SecretView>,
     /// Requests allowed, as far as nodes have flushed.
     pub requests: u64,
-    /// Its last use, as far as nodes have flushed.
+    /// Its last use, as far as nodes have flushed: what was refused is none.
     pub last_used_at: Option<Timestamp>,
+    /// Requests refused after the key was recognised, as far as nodes have flushed.
+    pub refusals: u64,
+    /// The last of them.
+    pub last_refused_at: Option<Timestamp>,
 }
 
 /// A secret of a key, as shown.
@@ -115,7 +119,9 @@ impl Inner {
             created_at: key.created_at,
             secrets,
             requests: usage.allowed,
-            last_used_at: usage.last_at,
+            last_used_at: usage.last_allowed_at,
+            refusals: usage.refused,
+            last_refused_at: usage.last_refused_at,
         })
     }
 }

@@ -34,7 +34,7 @@ impl Dashboard {
     /// [`Fault`] when the store fails: what was not told is told by the next round.
     pub async fn send_alerts(&self) -> Result<Alerted, Fault> {
         let inner = &self.inner;
-        let told = inner
+        let mut told = inner
             .within(async |mut tx| {
                 let alerts = tx.take_alerts(ROUND).await?;
                 for alert in &alerts {
@@ -43,6 +43,8 @@ impl Dashboard {
                 Ok::<_, Fault>(alerts)
             })
             .await?;
+        // What came in one transaction has no order of its own.
+        told.sort_by_key(|alert| (alert.at, alert.limit, alert.percent));
         for alert in &told {
             let event = inner.event(EventKind::LimitReached, Outcome::Succeeded, &Source::unknown());
             let event = event.workspace(alert.workspace).code(match alert.percent {

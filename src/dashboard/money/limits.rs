@@ -104,8 +104,8 @@ impl Dashboard {
         Ok(views)
     }
 
-    /// Sets a limit, or another amount of one that is there. What was spent already in the present period counts. It is in
-    /// force at once for what is reserved in the store; what nodes have leased of it is recalled: see
+    /// Sets a limit, or another amount of one that is there. What was spent already in the present period counts; what a key
+    /// or member has set aside before they had limits of their own counts against those once it is settled. It is in force at once for what is reserved in the store; what nodes have leased of it is recalled: see
     /// [`budget`](crate::budget). Asks for `limits.manage` in the project.
     ///
     /// # Errors

@@ -117,7 +117,7 @@ impl Inner {
             .usage_in(workspace)
             .await?
             .into_iter()
-            .map(|(key, usage)| (key, usage.last_at))
+            .map(|(key, usage)| (key, usage.last_allowed_at))
             .collect();
         let last_used = |key: KeyId| used.get(&key).copied().flatten();
         let mut live = self.live_entries(snapshot, workspace).await?;

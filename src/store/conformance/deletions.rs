@@ -3,20 +3,23 @@
 use super::audit::{audit, personal};
 use super::flaw::{Flaw, no, none, same, there, yes};
 use super::invitations::invitation;
+use super::ledger::{fill_ledger, found_in_ledger};
 use super::recoveries::recovery;
 use super::sample::{
     Seed, account, at, digest, enrolment, entry, factor, hash, id, key, locator, lock_account,
     lock_workspace, membership, project, role, scopes, secret, sign_up, token,
 };
+use super::usage::days;
 use super::{Backend, Fresh, look, transact};
 use crate::access::{ProjectRole, Role};
 use crate::audit::ChainId;
 use crate::id::{OperationId, RecoveryCodeId};
+use crate::spend::Spender;
 use crate::store::record::{
     Account, Action, Actor, Key, Project, ProjectMembership, RecoveryCodeRow, Subject, Target, TokenKind,
     UsageDelta, Workspace,
 };
-use crate::store::{Locked, OperationRow, Transaction};
+use crate::store::{Locked, OperationRow, Transaction, UsageSplit};
 
 /// Fills an account with one of each that it may have; all of it has this number.
 async fn fill_account(tx: &mut dyn Transaction, number: u64) -> Result<(), Flaw> {
@@ -132,6 +135,7 @@ async fn fill_workspace(backend: &dyn Backend, seed: &Seed, at_home: &Workspace)
             let shown = secret(number * 10 + offset, made.id);
             yes("insert_secret", tx.insert_secret(&locked, &shown).await?)?;
         }
+        fill_ledger(&mut *tx, here, [home.id, second.id], number).await?;
         let (account, key) = (seed.account.id, id(number * 10));
         let operation = OperationRow { account, id: id::<OperationId>(number), key, at: at(1) };
         yes("insert_operation", tx.insert_operation(&operation).await?)?;
@@ -145,9 +149,8 @@ async fn fill_workspace(backend: &dyn Backend, seed: &Seed, at_home: &Workspace)
         .await?;
     })?;
     let scope = there("scope", scopes(&["models.read"])?.pop_first())?;
-    let (project, hour, last_at) = (home.id, at(0), at(5));
-    let key = id(number * 10);
-    backend.add_usage(&[UsageDelta { key, project, scope, hour, allowed: 1, refused: 0, last_at }]).await?;
+    let spender = Spender::Key(id(number * 10));
+    backend.add_usage(&[UsageDelta::requests(spender, home.id, scope, (1, 0), at(5))]).await?;
     Ok(())
 }
 
@@ -185,6 +188,8 @@ async fn found_in(backend: &dyn Backend, seed: &Seed, number: u64) -> Result<[Ve
             !read.secrets_of(id(number * 10)).await?.is_empty(),
             !read.keys_of_project(first, None, 9).await?.is_empty(),
             !read.usage_in(here).await?.is_empty(),
+            read.usage_of(id(number * 10)).await?.allowed == 1,
+            !read.usage_by_scope_in(here).await?.is_empty(),
         ]
         .to_vec(),
         [
@@ -197,7 +202,8 @@ async fn found_in(backend: &dyn Backend, seed: &Seed, number: u64) -> Result<[Ve
         ]
         .to_vec(),
         [
-            read.usage_of(id(number * 10)).await?.allowed == 1,
+            !read.usage_series(&days(first, UsageSplit::Spender)?, None, 9).await?.is_empty(),
+            !read.usage_series(&days(first, UsageSplit::Nothing)?, None, 9).await?.is_empty(),
             read.operation(me, id(number)).await?.is_some(),
             !read.audit_of_workspace(here, None, 9).await?.is_empty(),
             !read.unsealed_audit(ChainId::Workspace(here), 9).await?.is_empty(),
@@ -206,6 +212,10 @@ async fn found_in(backend: &dyn Backend, seed: &Seed, number: u64) -> Result<[Ve
         ]
         .to_vec(),
     ]);
+    let of_ledger = look!(backend, |read| found_in_ledger(&mut *read, here, number).await?);
+    for (part, more) in found.iter_mut().zip(of_ledger) {
+        part.extend(more);
+    }
     let [_, of_first, of_second, _] = &mut found;
     of_first.push(backend.resolve(secret(number * 10, id(1)).id).await?.is_some());
     of_second.push(backend.resolve(secret(number * 10 + 1, id(1)).id).await?.is_some());
@@ -231,7 +241,7 @@ async fn parts(backend: &dyn Backend, seed: &Seed, number: u64) -> Result<[Optio
 
 const ALL: [Option<bool>; 4] = [Some(true); 4];
 
-pub(super) async fn a_deleted_project_takes_its_keys_and_roles(fresh: &Fresh) -> Result<(), Flaw> {
+pub(super) async fn a_deleted_project_takes_its_keys_roles_and_limits(fresh: &Fresh) -> Result<(), Flaw> {
     let backend = fresh.backend().await;
     let seed = Seed::sow(&*backend).await?;
     let (elsewhere, _) = Seed::sow_workspace(&*backend, 2).await?;
@@ -272,7 +282,11 @@ pub(super) async fn a_deleted_workspace_takes_all_that_is_in_it(fresh: &Fresh) -
             none("a deleted workspace is gone at once", tx.workspace(id(number)).await?)?;
         })?;
         let left = [Some(false), Some(false), Some(false), Some(true)];
-        same("usage, operations and the audit log stay", &parts(&*backend, &seed, number).await?, &left)?;
+        same(
+            "hourly usage, operations, entries of the ledger and the audit log stay",
+            &parts(&*backend, &seed, number).await?,
+            &left,
+        )?;
         if other == 1 {
             same("another workspace stays", &parts(&*backend, &seed, other).await?, &ALL)?;
         }

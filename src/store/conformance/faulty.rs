@@ -32,8 +32,9 @@ use crate::store::record::{
 use crate::store::{
     AccountReads, AccountStore, AuditFilter, AuditLog, AuditReads, ChangeStream, KeyDirectory, KeyReads,
     KeyStore, KeyUsage, Ledger, LedgerReads, LedgerStore, LedgerSums, LedgerTransaction, Ledgered, Locked,
-    OperationRow, Outbox, PolicyReads, PolicyStore, Polled, Position, Recall, Recalled, Snapshot, Store,
-    StoreError, Transaction, UsageSink, WorkspaceReads, WorkspaceStore,
+    OperationRow, Outbox, PolicyReads, PolicyStore, Polled, Position, Recall, Recalled, ScopeUsage, Snapshot,
+    Store, StoreError, Transaction, UsageCursor, UsagePoint, UsageQuery, UsageReads, UsageSink, UsageStore,
+    WorkspaceReads, WorkspaceStore,
 };
 use crate::throttle::{Counter, CounterKey};
 use crate::totp::Step;
@@ -399,6 +400,12 @@ pass_on! {
         fn sweep_holds(before: Timestamp, limit: u32) -> u32;
     }
 
+    impl [T: Snapshot + ?Sized + 'static] UsageReads for Open<T> {
+        fn usage_series(query: &UsageQuery, after: Option<&UsageCursor>, limit: u32) -> Vec<UsagePoint>;
+        fn usage_by_scope(key: KeyId) -> Vec<ScopeUsage>;
+        fn usage_by_scope_in(workspace: WorkspaceId) -> Vec<(KeyId, ScopeUsage)>;
+    }
+
     impl [] AccountStore for Open<dyn Transaction> {
         fn lock_account(id: AccountId) -> Option<Locked<Account>>;
         fn insert_account(account: &Account) -> bool;
@@ -471,6 +478,10 @@ pass_on! {
         fn lock_chain(chain: ChainId) -> Locked<Head>;
         fn seal_audit(head: &Locked<Head>, seals: &[(AuditId, Seal)]) -> ();
         fn erase_personal(subject: Subject) -> u32;
+    }
+
+    impl [] UsageStore for Open<dyn Transaction> {
+        fn sweep_usage(before: Timestamp, limit: u32) -> u32;
     }
 
     impl [] Outbox for Open<dyn Transaction> {

@@ -4,6 +4,7 @@ use super::flaw::{Flaw, same, there, yes};
 use super::sample::{Seed, at, id, key, lock_workspace, project, scopes, secret};
 use super::{Backend, Fresh, look, transact};
 use crate::id::{AccountId, Id, KeyId, ProjectId};
+use crate::spend::Spender;
 use crate::store::KeyUsage;
 use crate::store::record::{Key, KeyKind, KeySecret, Project, UsageDelta, Workspace};
 
@@ -154,25 +155,36 @@ pub(super) async fn usage_of_a_workspace_is_that_of_each_key(fresh: &Fresh) -> R
         for (hour, scope) in [(0, names.first()), (0, names.last()), (1, names.last())] {
             let (scope, hour) = (there("scope", scope.cloned())?, at(hour * 3_600));
             let last_at = at(i64::try_from(number).unwrap_or(0));
-            let (key, project) = (id(number), seed.project.id);
-            deltas.push(UsageDelta { key, project, scope, hour, allowed, refused, last_at });
+            let (spender, project) = (Spender::Key(id(number)), seed.project.id);
+            let delta = UsageDelta::requests(spender, project, scope, (allowed, refused), last_at);
+            deltas.push(UsageDelta { hour, ..delta });
         }
     }
     backend.add_usage(&deltas).await?;
+    let nothing = KeyUsage::default();
     look!(backend, |read| {
         let mut found = read.usage_in(seed.workspace.id).await?;
         found.sort_by_key(|(key, _)| *key);
         let expected = [
-            (id(2), KeyUsage { allowed: 0, refused: 12, last_at: Some(at(2)) }),
-            (id(3), KeyUsage { allowed: 6, refused: 0, last_at: Some(at(3)) }),
+            (id(2), KeyUsage { refused: 12, last_refused_at: Some(at(2)), ..nothing }),
+            (id(3), KeyUsage { allowed: 6, last_allowed_at: Some(at(3)), ..nothing }),
         ];
         same("usage_in, without keys that did nothing", &found, &expected.to_vec())?;
         for (key, usage) in found {
             same("usage_of says the same", &read.usage_of(key).await?, &usage)?;
         }
         let away = read.usage_in(elsewhere.id).await?;
-        let expected = [(id(7), KeyUsage { allowed: 27, refused: 27, last_at: Some(at(7)) })];
+        let last = Some(at(7));
+        let usage = KeyUsage { allowed: 27, refused: 27, last_allowed_at: last, last_refused_at: last };
+        let expected = [(id(7), usage)];
         same("usage_in another workspace", &away, &expected.to_vec())?;
+        let mut by_scope = read.usage_by_scope(id(2)).await?;
+        by_scope.extend(read.usage_by_scope(id(3)).await?);
+        let found = read.usage_by_scope_in(seed.workspace.id).await?;
+        let found: Vec<_> =
+            found.into_iter().filter(|(key, _)| *key != id(5)).map(|(_, usage)| usage).collect();
+        same("usage_by_scope_in is usage_by_scope of each key, in order", &found, &by_scope)?;
+        same("usage_by_scope of a key that is not there", &read.usage_by_scope(id(9)).await?, &Vec::new())?;
         same("usage_in nowhere", &read.usage_in(id(99)).await?, &Vec::new())?;
     });
     Ok(())

@@ -9,6 +9,7 @@ use super::{Fresh, look, transact};
 use crate::access::{ProjectRole, Role};
 use crate::id::{Id, KeyId, OperationId};
 use crate::key::{KeyDigest, SecretId};
+use crate::spend::Spender;
 use crate::store::record::{
     AccountStatus, Grant, Key, KeySecret, OwnerStanding, ProjectMembership, Suspension, UsageDelta,
 };
@@ -162,15 +163,9 @@ pub(super) async fn usage_adds_up(fresh: &Fresh) -> Result<(), Flaw> {
     let names = scopes(&["files.write", "models.read"])?;
     let (files, models) = (there("scope", names.first().cloned())?, there("scope", names.last().cloned())?);
     let delta = |key: u64, scope: &crate::access::Scope, hour: i64, allowed: u64, refused: u64, last: i64| {
-        UsageDelta {
-            key: id(key),
-            project: seed.project.id,
-            scope: scope.clone(),
-            hour: at(hour * 3_600),
-            allowed,
-            refused,
-            last_at: at(last),
-        }
+        let (spender, project) = (Spender::Key(id(key)), seed.project.id);
+        let delta = UsageDelta::requests(spender, project, scope.clone(), (allowed, refused), at(last));
+        UsageDelta { hour: at(hour * 3_600), ..delta }
     };
     let big = u64::from(u32::MAX) * 1_000;
     backend
@@ -183,13 +178,18 @@ pub(super) async fn usage_adds_up(fresh: &Fresh) -> Result<(), Flaw> {
     backend.add_usage(&[delta(1, &models, 0, 3, 0, 30), delta(1, &models, 1, 10, 4, 20)]).await?;
     backend.add_usage(&[]).await?;
     look!(backend, |read| {
-        let expected = KeyUsage { allowed: big + 15, refused: 5, last_at: Some(at(50)) };
+        let expected = KeyUsage {
+            allowed: big + 15,
+            refused: 5,
+            last_allowed_at: Some(at(50)),
+            last_refused_at: Some(at(50)),
+        };
         same(
             "usage_of sums endpoints, hours and flushes, the latest last",
             &read.usage_of(id(1)).await?,
             &expected,
         )?;
-        let expected = KeyUsage { allowed: 5, refused: 0, last_at: Some(at(9)) };
+        let expected = KeyUsage { allowed: 5, last_allowed_at: Some(at(9)), ..KeyUsage::default() };
         same("usage_of one key is its own", &read.usage_of(id(2)).await?, &expected)?;
     });
     Ok(())
@@ -232,8 +232,8 @@ pub(super) async fn first_steps_tell_a_key_made_and_a_key_used(fresh: &Fresh) ->
     })?;
     same("first_steps with a key", &look!(backend, |read| read.first_steps(account).await?), &(true, false))?;
     let scope = there("scope", scopes(&["models.read"])?.pop_first())?;
-    let (project, hour) = (seed.project.id, at(0));
-    let delta = UsageDelta { key: id(1), project, scope, hour, allowed: 1, refused: 0, last_at: at(5) };
+    let project = seed.project.id;
+    let delta = UsageDelta::requests(Spender::Key(id(1)), project, scope, (1, 0), at(5));
     backend.add_usage(&[delta]).await?;
     same(
         "first_steps with a key used",

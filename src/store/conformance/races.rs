@@ -15,10 +15,12 @@ use super::sample::{
     mail, project, scopes, secret, token, workspace,
 };
 use super::storm::all_of;
+use super::usage::days;
 use super::{Backend, Fresh, look, transact};
 use crate::id::{OperationId, RecoveryCodeId};
+use crate::spend::Spender;
 use crate::store::record::{Entry, Project, RecoveryCodeRow, Session, TokenKind, UsageDelta, Workspace};
-use crate::store::{KeyUsage, OperationRow};
+use crate::store::{KeyUsage, OperationRow, UsageSplit};
 use crate::totp::Step;
 
 /// How many callers race.
@@ -300,11 +302,11 @@ pub(super) async fn usage_added_by_200_callers_adds_up(fresh: &Fresh) -> Result<
         tx.insert_key(&locked, &key(1, &seed)?).await?;
     })?;
     let scope = there("scope", scopes(&["models.read"])?.pop_first())?;
-    let (project, hour) = (seed.project.id, at(0));
+    let project = seed.project.id;
     race(&backend, |backend, number| {
         let last_at = at(i64::try_from(number).unwrap_or(0));
-        let delta =
-            UsageDelta { key: id(1), project, scope: scope.clone(), hour, allowed: 2, refused: 1, last_at };
+        let spender = Spender::Key(id(1));
+        let delta = UsageDelta::requests(spender, project, scope.clone(), (2, 1), last_at);
         async move {
             backend.add_usage(&[delta]).await?;
             Ok(())
@@ -312,7 +314,16 @@ pub(super) async fn usage_added_by_200_callers_adds_up(fresh: &Fresh) -> Result<
     })
     .await?;
     let found = look!(backend, |read| read.usage_of(id(1)).await?);
-    same("no count is lost", &found, &KeyUsage { allowed: 400, refused: 200, last_at: Some(at(199)) })
+    let last = Some(at(199));
+    let all = KeyUsage { allowed: 400, refused: 200, last_allowed_at: last, last_refused_at: last };
+    same("no count is lost", &found, &all)?;
+    for split in [UsageSplit::Nothing, UsageSplit::Spender] {
+        let points = look!(backend, |read| read.usage_series(&days(project, split)?, None, 9).await?);
+        let counts: Vec<_> =
+            points.iter().map(|point| (point.counts.allowed, point.counts.refused)).collect();
+        same("neither in a bucket nor in the rollup", &counts, &[(400, 200)].to_vec())?;
+    }
+    Ok(())
 }
 
 /// ASVS-5.0-15.4.3: a workload of all kinds of locks ends.

@@ -28,8 +28,8 @@ pub trait ChangeStream: Send + Sync + 'static {
     /// another process takes effect here.
     fn trust(&self) -> Duration;
 
-    /// Moves at every commit made through this process, after the commit took effect and before it returns, so
-    /// that a change made here takes effect here at once.
+    /// Moves at every commit of a [`Transaction`](crate::store::Transaction) made through this process, after the
+    /// commit took effect and before it returns, so that a change made here takes effect here at once.
     fn local_commits(&self) -> Arc<AtomicU64>;
 }
 
@@ -58,7 +58,9 @@ pub enum Changes {
 /// Takes usage counts.
 #[async_trait]
 pub trait UsageSink: Send + Sync + 'static {
-    /// Adds these counts, all or none.
+    /// Adds these counts to the buckets, the rollup of the buckets and the totals of keys (see
+    /// [`UsageReads`](super::UsageReads)): all of it or none. Totals of a key that is gone are not kept. A sum that does
+    /// not fit stays at the largest there is; a cost below zero is refused, and with it everything.
     async fn add_usage(&self, deltas: &[UsageDelta]) -> Stored<()>;
 }
 

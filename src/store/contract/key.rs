@@ -3,11 +3,11 @@
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use super::Stored;
+use super::{ScopeUsage, Stored};
 use crate::id::{AccountId, KeyId, OperationId, ProjectId, WorkspaceId};
 use crate::key::SecretId;
 use crate::store::Locked;
-use crate::store::record::{Key, KeySecret, Workspace};
+use crate::store::record::{Key, KeySecret, Workspace, plus};
 
 /// What a key has done so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -16,8 +16,20 @@ pub struct KeyUsage {
     pub allowed: u64,
     /// Requests refused after the key was recognised.
     pub refused: u64,
-    /// The latest request.
-    pub last_at: Option<Timestamp>,
+    /// The latest of what was allowed: a request, or work that was done.
+    pub last_allowed_at: Option<Timestamp>,
+    /// The latest request refused.
+    pub last_refused_at: Option<Timestamp>,
+}
+
+impl KeyUsage {
+    /// Adds what it has done with one scope.
+    pub fn add(&mut self, scope: &ScopeUsage) {
+        self.allowed = plus(self.allowed, scope.allowed);
+        self.refused = plus(self.refused, scope.refused);
+        self.last_allowed_at = self.last_allowed_at.max(scope.last_allowed_at);
+        self.last_refused_at = self.last_refused_at.max(scope.last_refused_at);
+    }
 }
 
 /// An operation that was done under an id of the caller's choice.

@@ -53,7 +53,7 @@ pub struct Recalled {
 pub trait LedgerReads: Send {
     /// The pool's book and those of all limits that spending of this project and spender counts against, for the periods
     /// that a day lies in: the pool first, then the project's, then the spender's own, each in the order of their periods.
-    /// Without a spender those of the project alone, without a project the pool's.
+    /// Without a spender those of the project alone, without a project the pool's. There is no pool before the first lock.
     async fn books(
         &mut self,
         workspace: WorkspaceId,
@@ -108,7 +108,8 @@ pub trait LedgerReads: Send {
     -> Stored<Option<LedgerEntry>>;
 
     /// What the entries that are charged to days from `from` on and before `until` sum up to. Of the pool: all. Of a
-    /// project: its own. Of a spender: what is settled in its name, and what is held and unaccounted on its own line.
+    /// project: its own. Of a spender in a project: what is settled in its name, and what is held and unaccounted on its own
+    /// line. Fails when a sum does not fit.
     async fn ledger_sums(
         &mut self,
         workspace: WorkspaceId,
@@ -131,14 +132,14 @@ pub trait LedgerStore: LedgerReads {
     async fn lock_ledger(&mut self, workspace: WorkspaceId) -> Stored<Option<Locked<Ledgered>>>;
 
     /// Sets a limit of the locked workspace, or how much the pool has. A new limit's id, and its period for whom it limits,
-    /// are not taken.
+    /// are not taken. One of this id that is there already keeps whom it limits and its period.
     async fn put_limit(&mut self, ledger: &Locked<Ledgered>, limit: &Limit) -> Stored<()>;
 
-    /// Deletes a limit with its meters and alerts; `false` when it is not the workspace's. The pool stays.
+    /// Deletes a limit with its meters and alerts; `false` when it is not the workspace's, or its pool, which stays.
     async fn delete_limit(&mut self, ledger: &Locked<Ledgered>, id: LimitId) -> Stored<bool>;
 
-    /// Writes what was spent of a limit in the period that begins with a day. The meter's own limit is not kept: it is the
-    /// limit's amount.
+    /// Writes what was spent of a limit of the locked workspace in the period that begins with a day. The meter's own limit
+    /// is not kept: it is the limit's amount.
     async fn put_meter(
         &mut self,
         ledger: &Locked<Ledgered>,
@@ -151,13 +152,13 @@ pub trait LedgerStore: LedgerReads {
     /// project, line, node and day.
     async fn put_hold(&mut self, ledger: &Locked<Ledgered>, hold: &Hold) -> Stored<()>;
 
-    /// Appends entries.
+    /// Appends entries of the locked workspace, which outlive it. Their ids and keys are not taken there.
     async fn append_ledger(&mut self, ledger: &Locked<Ledgered>, entries: &[LedgerEntry]) -> Stored<()>;
 
     /// Asks for what is idle of the workspace's live slices, unless they have answered this recall already.
     async fn recall_holds(&mut self, ledger: &Locked<Ledgered>, recall: Recall) -> Stored<Recalled>;
 
-    /// Notes that a share of a limit was used up; `false` when that was noted for the same limit, period and share.
+    /// Notes that a share of a limit of the locked workspace was used up; `false` when that was noted for the same limit, period and share.
     async fn insert_alert(&mut self, ledger: &Locked<Ledgered>, alert: &Alert) -> Stored<bool>;
 
     /// Forgets which alerts of the pool were raised, so that they can be raised anew: it was granted more. The alerts
@@ -186,7 +187,8 @@ pub trait Ledger: Send + Sync + 'static {
 /// All of it or none. Dropping it rolls back.
 #[async_trait]
 pub trait LedgerTransaction: LedgerStore + Send {
-    /// Makes everything visible at once.
+    /// Makes everything visible at once. It alters no verification, so
+    /// [`ChangeStream::local_commits`](crate::store::ChangeStream::local_commits) stays.
     ///
     /// # Errors
     /// [`StoreError::Conflict`] when nothing happened, [`StoreError::CommitUnknown`] when that cannot be known.

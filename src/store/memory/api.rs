@@ -10,8 +10,8 @@ use super::state::State;
 use super::{MemoryStore, Stored};
 use crate::access::{ProjectRole, Role, RoleDefinition};
 use crate::key::SecretId;
-use crate::store::record::{Grant, Key, KeyKind, OwnerStanding, UsageDelta};
-use crate::store::{ChangeStream, Changes, KeyDirectory, Polled, Position, StoreError, UsageSink};
+use crate::store::record::{Grant, Key, KeyKind, OwnerStanding};
+use crate::store::{ChangeStream, Changes, KeyDirectory, Polled, Position, StoreError};
 
 #[async_trait]
 impl KeyDirectory for MemoryStore {
@@ -55,24 +55,6 @@ impl ChangeStream for MemoryStore {
 
     fn local_commits(&self) -> Arc<AtomicU64> {
         Arc::clone(&self.shared.commits)
-    }
-}
-
-#[async_trait]
-impl UsageSink for MemoryStore {
-    async fn add_usage(&self, deltas: &[UsageDelta]) -> Stored<()> {
-        let mut transaction = self.transaction().await;
-        let state = transaction.write();
-        for delta in deltas {
-            let mut usage = state.usage.get(&delta.key).copied().unwrap_or_default();
-            usage.allowed = usage.allowed.saturating_add(delta.allowed);
-            usage.refused = usage.refused.saturating_add(delta.refused);
-            usage.last_at = usage.last_at.max(Some(delta.last_at));
-            state.usage.insert(delta.key, usage);
-        }
-        // No verification is altered, so `local_commits` stays.
-        drop(transaction.publish());
-        Ok(())
     }
 }
 

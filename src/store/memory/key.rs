@@ -62,9 +62,8 @@ impl<W: Send> KeyReads for View<W> {
 
     async fn usage_in(&mut self, workspace: WorkspaceId) -> Stored<Vec<(KeyId, KeyUsage)>> {
         let state = self.read();
-        let used = |id| state.usage.get(&id).map(|usage| (id, *usage));
-        let did_something = |(_, usage): &(KeyId, KeyUsage)| usage.allowed > 0 || usage.refused > 0;
-        Ok(state.keys_of_workspace.of(workspace).filter_map(used).filter(did_something).collect())
+        let used = state.keys_of_workspace.of(workspace).map(|id| (id, state.usage_of(id)));
+        Ok(used.filter(|(_, usage)| *usage != KeyUsage::default()).collect())
     }
 
     async fn secrets_of(&mut self, key: KeyId) -> Stored<Vec<KeySecret>> {
@@ -76,7 +75,7 @@ impl<W: Send> KeyReads for View<W> {
     }
 
     async fn usage_of(&mut self, key: KeyId) -> Stored<KeyUsage> {
-        Ok(self.read().usage.get(&key).copied().unwrap_or_default())
+        Ok(self.read().usage_of(key))
     }
 
     async fn operation(&mut self, account: AccountId, id: OperationId) -> Stored<Option<OperationRow>> {
@@ -86,10 +85,7 @@ impl<W: Send> KeyReads for View<W> {
     async fn first_steps(&mut self, account: AccountId) -> Stored<(bool, bool)> {
         let state = self.read();
         let mut keys = state.keys_made_by.of(account).peekable();
-        Ok((
-            keys.peek().is_some(),
-            keys.any(|key| state.usage.get(&key).is_some_and(|usage| usage.allowed > 0)),
-        ))
+        Ok((keys.peek().is_some(), keys.any(|key| state.usage_of(key).allowed > 0)))
     }
 }
 

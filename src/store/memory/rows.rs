@@ -168,12 +168,13 @@ impl State {
         self.keys.insert(key.id, Arc::new(key.clone()));
     }
 
-    /// Drops a key with its secrets. What it has used stays.
+    /// Drops a key with its secrets and totals. What it has used in each hour stays.
     pub(super) fn drop_key(&mut self, id: KeyId) -> bool {
         let secrets: Vec<_> = self.secrets_of.of(id).collect();
         for secret in secrets {
             self.drop_secret(secret);
         }
+        self.drop_totals(id);
         self.take_key(id)
     }
 

@@ -15,17 +15,22 @@ use crate::id::{
 };
 use crate::key::SecretId;
 use crate::secret::TokenDigest;
-use crate::spend::{Day, Meter, Period};
+use crate::spend::{Day, Meter, Period, Spender};
 use crate::store::record::{
     Account, Alert, AuditEntry, Entry, Hold, Invitation, Key, KeySecret, LedgerEntry, Limit, Limited,
     Membership, OneTimeToken, OutboxRow, Project, ProjectMembership, RecoveryCase, RecoveryCodeRow, Session,
-    SignUp, Subject, TokenKind, TotpEnrolment, TotpFactor, Workspace,
+    SignUp, Subject, TokenKind, TotpEnrolment, TotpFactor, UsageCounts, Workspace,
 };
-use crate::store::{KeyUsage, OperationRow};
+use crate::store::{OperationRow, ScopeUsage};
 use crate::throttle::{Counter, CounterKey};
 
 /// Rows by their name. Cloning it is one count.
 type Table<K, V> = OrdMap<K, Arc<V>>;
+
+/// A bucket: whose, of which hour, label and scope.
+pub(super) type Bucket = (ProjectId, Spender, Timestamp, Arc<str>, Arc<str>);
+/// The same of all spenders together.
+pub(super) type Rollup = (ProjectId, Timestamp, Arc<str>, Arc<str>);
 
 macro_rules! tables {
     ($($(#[$doc:meta])* $name:ident: $type:ty,)*) => {
@@ -137,7 +142,12 @@ tables! {
     secrets_of: Index<KeyId, SecretId>,
     secrets_shown_to: Index<AccountId, SecretId>,
     operations: OrdMap<(AccountId, OperationId), OperationRow>,
-    usage: OrdMap<KeyId, KeyUsage>,
+    usage: OrdMap<Bucket, UsageCounts>,
+    usage_hours: OrdMap<(Timestamp, Bucket), ()>,
+    usage_rollup: OrdMap<Rollup, UsageCounts>,
+    usage_rollup_hours: OrdMap<(Timestamp, Rollup), ()>,
+    /// By key and scope.
+    usage_totals: OrdMap<(KeyId, Arc<str>), ScopeUsage>,
 
     limits: OrdMap<LimitId, Limit>,
     limits_of: Index<WorkspaceId, LimitId>,

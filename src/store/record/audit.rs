@@ -367,6 +367,8 @@ actions! {
     KeyRotated = "key.rotated",
     /// A key was suspended.
     KeySuspended = "key.suspended",
+    /// Scopes were taken from a key.
+    KeyNarrowed = "key.narrowed",
     /// A key was resumed.
     KeyResumed = "key.resumed",
     /// A key was revoked.

@@ -119,25 +119,6 @@ pub struct OwnerStanding {
     pub definitions: Vec<RoleDefinition>,
 }
 
-/// What one key did at one endpoint in one hour, as counted by one node since its last flush.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UsageDelta {
-    /// Which key.
-    pub key: KeyId,
-    /// Of which project.
-    pub project: ProjectId,
-    /// What was asked for: the scope.
-    pub scope: Scope,
-    /// The start of the hour (UTC).
-    pub hour: Timestamp,
-    /// How many requests were allowed.
-    pub allowed: u64,
-    /// How many were refused after the key was recognised.
-    pub refused: u64,
-    /// The latest of them.
-    pub last_at: Timestamp,
-}
-
 impl KeyKind {
     /// The owner or the custodian.
     #[must_use]

@@ -9,6 +9,7 @@ pub(super) mod audit;
 pub(super) mod key;
 pub(super) mod ledger;
 pub(super) mod policy;
+pub(super) mod usage;
 pub(super) mod workspace;
 
 use jiff::Timestamp;

@@ -20,6 +20,7 @@ mod ledger;
 mod migrate;
 mod policy;
 mod session;
+mod usage;
 mod workspace;
 
 use core::fmt;

@@ -21,14 +21,25 @@ pub(super) mod key;
 pub(super) mod ledger;
 pub(super) mod policy;
 pub(super) mod session;
+pub(super) mod usage;
 pub(super) mod workspace;
 
 /// All of them, with their names.
 #[cfg(test)]
 pub(super) fn all() -> impl Iterator<Item = &'static (&'static str, &'static str)> {
-    [account::ALL, api::ALL, audit::ALL, key::ALL, ledger::ALL, policy::ALL, session::ALL, workspace::ALL]
-        .into_iter()
-        .flatten()
+    [
+        account::ALL,
+        api::ALL,
+        audit::ALL,
+        key::ALL,
+        ledger::ALL,
+        policy::ALL,
+        session::ALL,
+        usage::ALL,
+        workspace::ALL,
+    ]
+    .into_iter()
+    .flatten()
 }
 
 #[cfg(test)]

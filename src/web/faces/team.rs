@@ -39,6 +39,7 @@ fn key(error: &KeyError) -> Problem {
         KeyError::ScopesTooWide(scopes) => {
             of(StatusCode::FORBIDDEN, error).with("scopes", names(scopes, Scope::as_str))
         }
+        KeyError::NotCarried(scopes) => of(unprocessable, error).with("scopes", names(scopes, Scope::as_str)),
         KeyError::UnknownEnvironment | KeyError::ExpiryNotInFuture | KeyError::BadOverlap => {
             of(unprocessable, error)
         }

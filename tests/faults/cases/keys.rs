@@ -1,13 +1,20 @@
 //! Entering a workspace, and its keys.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use portcullis::access::{Permission, Question};
 use portcullis::dashboard::{NewKeyKind, Rotation};
-use portcullis::id::{Id, OperationId};
+use portcullis::id::{Id, OperationId, ProjectId};
+use portcullis::store::{UsageQuery, UsageSplit, UsageStep};
 
 use super::{Case, Got, case};
 use crate::people::new_key;
+
+fn usage(project: ProjectId) -> UsageQuery {
+    let (from, to) = ("2026-03-01T00:00:00Z", "2026-03-31T00:00:00Z");
+    UsageQuery::new(project, from.parse().unwrap(), to.parse().unwrap(), UsageStep::Day).unwrap()
+}
 
 pub(super) fn cases() -> Vec<Case> {
     let operation = OperationId::from_uuid(uuid::Uuid::from_u128(77));
@@ -82,6 +89,41 @@ pub(super) fn cases() -> Vec<Case> {
             let issued = door.rotate_key(&people.ada.member, people.service_key, overlap, None).await?;
             Ok(Got::Key(issued.text.id()))
         }),
+        case("Dashboard::narrow_key", "", |door, people| async move {
+            let _ = door.narrow_key(&people.ada.member, people.key, &BTreeSet::new()).await?;
+            Ok(Got::Nothing)
+        }),
+        case("Dashboard::narrow_key", "to what it does not carry", |door, people| async move {
+            let more = BTreeSet::from(["files.delete".parse().unwrap()]);
+            let _ = door.narrow_key(&people.ada.member, people.key, &more).await?;
+            Ok(Got::Nothing)
+        })
+        .refused("scopes_not_carried"),
+        case("Dashboard::least_scopes", "", |door, people| async move {
+            let least = door.least_scopes(&people.ada.member, people.key, Duration::from_hours(24)).await?;
+            Ok(Got::Said(format!("{least:?}")))
+        }),
+        case("Dashboard::least_scopes", "of another", |door, people| async move {
+            let least = door.least_scopes(&people.eve.member, people.key, Duration::from_hours(24)).await?;
+            Ok(Got::Said(format!("{least:?}")))
+        })
+        .refused("not_found"),
+        case("Dashboard::unused_scopes", "", |door, people| async move {
+            Ok(Got::Said(format!("{:?}", door.unused_scopes(&people.ada.member, Duration::ZERO).await?)))
+        }),
+        case("Dashboard::usage", "split by nothing", |door, people| async move {
+            let page = door.usage(&people.ada.member, &usage(people.ada.project), None, 10).await?;
+            Ok(Got::Said(format!("{page:?}")))
+        }),
+        case("Dashboard::usage", "split by spender", |door, people| async move {
+            let query = usage(people.ada.project).split(UsageSplit::Spender);
+            Ok(Got::Said(format!("{:?}", door.usage(&people.ada.member, &query, None, 10).await?)))
+        }),
+        case("Dashboard::usage", "of another's project", |door, people| async move {
+            let page = door.usage(&people.ada.member, &usage(people.eve.project), None, 10).await?;
+            Ok(Got::Said(format!("{page:?}")))
+        })
+        .refused("not_found"),
         case("Dashboard::suspend_key", "", |door, people| async move {
             let _ = door.suspend_key(&people.ada.member, people.key).await?;
             Ok(Got::Nothing)

@@ -8,11 +8,14 @@ use std::time::Duration;
 
 use portcullis::access::{AccessChange, Permission, ProjectRole, Question, Role};
 use portcullis::dashboard::{
-    Expiry, Exposure, KeyQuestion, NewInvitation, NewKey, NewKeyKind, Offboarding, ProjectChange, Rotation,
+    Expiry, Exposure, KeyQuestion, NewInvitation, NewKey, NewKeyKind, NewLimit, Offboarding, ProjectChange,
+    Rotation,
 };
 use portcullis::error::Coded;
-use portcullis::store::AuditFilter;
-use portcullis::store::record::Target;
+use portcullis::money::{Cost, Credits};
+use portcullis::spend::{Period, Spender};
+use portcullis::store::record::{LimitMode, Target};
+use portcullis::store::{AuditFilter, UsageQuery, UsageStep};
 
 use super::scene::{Ids, Scene};
 use crate::stage::{name, new_role};
@@ -31,6 +34,8 @@ pub enum What {
     Entry,
     Workspace,
     Session,
+    Limit,
+    LedgerEntry,
 }
 
 /// What an operation does.
@@ -150,6 +155,16 @@ fn heir(ids: Ids) -> Offboarding {
     Offboarding { successor: Some(ids.successor), ..Offboarding::default() }
 }
 
+fn usage(project: portcullis::id::ProjectId) -> UsageQuery {
+    let (from, to) = ("2026-03-01T00:00:00Z", "2026-03-31T00:00:00Z");
+    UsageQuery::new(project, from.parse().unwrap(), to.parse().unwrap(), UsageStep::Day).unwrap()
+}
+
+fn limit(project: portcullis::id::ProjectId, spender: Option<Spender>) -> NewLimit {
+    let amount = Cost::new(Credits::from_millionths(77)).unwrap();
+    NewLimit { project, spender, period: Period::Week, amount, mode: LimitMode::Exact }
+}
+
 fn by(target: Target) -> AuditFilter {
     AuditFilter { target: Some(target), ..AuditFilter::default() }
 }
@@ -183,6 +198,29 @@ pub fn all() -> Vec<Case> {
         case!(Reads "keys_to_review" "" [] |d, v, i| {
             d.keys_to_review(&v.actor, KeyQuestion::UnusedFor(Duration::ZERO))
         }),
+        case!(Reads "unused_scopes" "" [] |d, v, i| d.unused_scopes(&v.actor, Duration::ZERO)),
+        case!(Reads "least_scopes" "" [Key] |d, v, i| d.least_scopes(&v.actor, i.key, Duration::from_hours(24))),
+        case!(Reads "usage" "of a project" [Project] |d, v, i| async move {
+            d.usage(&v.actor, &usage(i.project), None, 10).await
+        }),
+        case!(Reads "usage" "of a key" [Project Key] |d, v, i| async move {
+            d.usage(&v.actor, &usage(i.project).of_spender(Spender::Key(i.key)), None, 10).await
+        }),
+        case!(Reads "limits" "" [Project] |d, v, i| d.limits(&v.actor, i.project)),
+        case!(Reads "credit" "" [] |d, v, i| d.credit(&v.actor)),
+        case!(Reads "ledger" "" [] |d, v, i| d.ledger(&v.actor, None, 10)),
+        case!(Reads "ledger" "behind an entry" [LedgerEntry] |d, v, i| d.ledger(&v.actor, Some(i.ledger_entry), 10)),
+        case!(Reads "playground" "" [Project] |d, v, i| d.playground(&v.actor, i.project)),
+        case!(Writes "set_limit" "of a project" [Project] |d, v, i| async move {
+            d.set_limit(&v.actor, &limit(i.project, None)).await
+        }),
+        case!(Writes "set_limit" "of a key" [Project Key] |d, v, i| async move {
+            d.set_limit(&v.actor, &limit(i.project, Some(Spender::Key(i.key)))).await
+        }),
+        case!(Writes "set_limit" "of a member" [Project Account] |d, v, i| async move {
+            d.set_limit(&v.actor, &limit(i.project, Some(Spender::Member(i.account)))).await
+        }),
+        case!(Writes "remove_limit" "" [Project Limit] |d, v, i| d.remove_limit(&v.actor, i.project, i.limit)),
         case!(Reads "who_can" "" [Project] |d, v, i| async move {
             let question = Question::from(Permission::KEYS_READ);
             d.who_can(&v.actor, &question, Some(i.project)).await
@@ -241,6 +279,19 @@ pub fn all() -> Vec<Case> {
             d.rotate_key(&v.actor, v.own_key, Rotation::AtOnce, None)
         }),
         // A key can be stopped in an archived workspace as well, and by its owner whatever their role.
+        Case {
+            archived: "done",
+            ..case!(Writes "narrow_key" "" [Key] |d, v, i| async move {
+                d.narrow_key(&v.actor, i.key, &BTreeSet::new()).await
+            })
+        },
+        Case {
+            archived: "done",
+            but: &[(Cause::Demoted, "done")],
+            ..case!(Writes "narrow_key" "one's own" [] |d, v, i| async move {
+                d.narrow_key(&v.actor, v.own_key, &BTreeSet::new()).await
+            })
+        },
         Case {
             archived: "done",
             ..case!(Writes "suspend_key" "" [Key] |d, v, i| d.suspend_key(&v.actor, i.key))

@@ -3,15 +3,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::*;
 use crate::access::{ProjectRole, Role, RoleDefinition};
 use crate::email::EmailAddress;
-use crate::id::{AccountId, EntryId, FactorId, Id, KeyId, MailId, ProjectId, RecoveryCaseId, WorkspaceId};
+use crate::id::{
+    AccountId, EntryId, FactorId, Id, KeyId, LimitId, MailId, ProjectId, RecoveryCaseId, WorkspaceId,
+};
 use crate::key::KeyDigest;
+use crate::money::Credits;
 use crate::name::DisplayName;
 use crate::password::PasswordHash;
 use crate::secret::Sealed;
 use crate::source::Source;
+use crate::spend::{Day, Meter, Period, Spender};
 use crate::store::record::{
-    AccountStatus, Assurance, Entry, Invitation, KeyKind, Membership, Project, ProjectMembership,
-    RecoveryKind, TokenKind, TotpFactor, Workspace,
+    AccountStatus, Alert, Assurance, Entry, Hold, HoldState, Invitation, KeyKind, Limit, Limited, Membership,
+    Project, ProjectMembership, RecoveryKind, TokenKind, TotpFactor, Workspace,
 };
 
 fn at(second: i64) -> Timestamp {
@@ -216,8 +220,55 @@ fn a_workspace_goes_with_all_that_is_in_it() {
     let (digest, secret) = (KeyDigest::from_bytes([1; 32]), SecretId::from_bits(1));
     let (key, shown_to) = (id(1), id(1));
     state.put_secret(&KeySecret { id: secret, key, digest, shown_to, created_at: at(0), ends_at: None });
+    let limits = fill_ledger(&mut state);
+    assert!(state.drop_project(id(2)) && !state.limits.contains_key(&limits));
     assert!(state.drop_workspace(id(1)) && !state.drop_workspace(id(1)));
     assert_eq!(state.filled(), [""; 0]);
+}
+
+/// Gives the workspace a pool, holds, and a limit of its second project, whose id is answered.
+fn fill_ledger(state: &mut State) -> LimitId {
+    let pool = Limit::pool(id(1));
+    let of = Limited::Spender(id(2), Spender::Key(id(1)));
+    let limit = Limit { id: id(2), of, period: Period::Day, ..pool };
+    for (number, limit) in [(1, pool), (2, limit)] {
+        state.put_limit(&limit);
+        state.put_limit(&Limit { amount: Credits::from_millionths(5), ..limit });
+        state.meters.insert((limit.id, Day::FIRST), Meter::default());
+        state.meters.insert((limit.id, Day::LAST), Meter::default());
+        let Limit { workspace, of, period, amount, id: limit, .. } = limit;
+        for number in [number, number + 10] {
+            let (day, used, at) = (Day::FIRST, Credits::ZERO, at(0));
+            let alert =
+                Alert { id: id(number), workspace, limit, of, period, day, percent: 50, amount, used, at };
+            state.put_alert(&alert);
+            state.reopen_alert(alert.id);
+        }
+    }
+    let hold = Hold {
+        id: id(1),
+        workspace: id(1),
+        project: id(2),
+        line: None,
+        node: id(1),
+        day: Day::FIRST,
+        amount: Credits::ZERO,
+        state: HoldState::Live,
+        slice: true,
+        epoch: 0,
+        step: 0,
+        recall: 1,
+        answered: 0,
+        expires_at: at(1),
+    };
+    state.put_hold(&hold);
+    assert_eq!(state.recalled_holds.of(id(1)).collect::<Vec<_>>(), [hold.id]);
+    for (number, state_of) in (1..).zip([HoldState::Closed, HoldState::Expired, HoldState::Live]) {
+        state.put_hold(&Hold { id: id(number), state: state_of, expires_at: at(9), ..hold });
+    }
+    assert!(state.live_hold_ends.until(at(8), 9).is_empty(), "a hold ends twice");
+    state.recalls.insert(id(1), 1);
+    limit.id
 }
 
 fn key(kind: KeyKind) -> Key {

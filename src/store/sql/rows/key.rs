@@ -1,12 +1,12 @@
-//! Keys, their secrets, their use, and what the API door reads in one go.
+//! Keys, their secrets, and what the API door reads in one go.
 
 use super::{Reader, Stored};
 use crate::access::{ProjectRole, Role};
-use crate::id::{AccountId, KeyId};
+use crate::id::AccountId;
 use crate::key::{KeyDigest, SecretId};
 use crate::name::DisplayName;
 use crate::store::record::{Grant, Key, KeyKind, KeySecret, MemberSuspension, OwnerStanding};
-use crate::store::{KeyUsage, OperationRow, StoreError};
+use crate::store::{OperationRow, StoreError};
 
 pub(in crate::store::sql) fn key(row: &mut Reader<'_>) -> Stored<Key> {
     Ok(Key {
@@ -63,18 +63,6 @@ pub(in crate::store::sql) fn secret(row: &mut Reader<'_>) -> Stored<KeySecret> {
 
 pub(in crate::store::sql) fn key_and_secret(row: &mut Reader<'_>) -> Stored<(Key, KeySecret)> {
     Ok((key(row)?, secret(row)?))
-}
-
-pub(in crate::store::sql) fn usage(row: &mut Reader<'_>) -> Stored<KeyUsage> {
-    Ok(KeyUsage {
-        allowed: row.unsigned("usage.allowed")?,
-        refused: row.unsigned("usage.refused")?,
-        last_at: row.opt_time("usage.last_at")?,
-    })
-}
-
-pub(in crate::store::sql) fn key_and_usage(row: &mut Reader<'_>) -> Stored<(KeyId, KeyUsage)> {
-    Ok((row.id("keys.id")?, usage(row)?))
 }
 
 pub(in crate::store::sql) fn operation(row: &mut Reader<'_>) -> Stored<OperationRow> {

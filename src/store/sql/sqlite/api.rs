@@ -1,4 +1,4 @@
-//! What the API door stands on: one lookup, the stream of changes, usage.
+//! What the API door stands on: one lookup, the stream of changes.
 
 use core::sync::atomic::AtomicU64;
 use core::time::Duration;
@@ -15,10 +15,10 @@ use super::session::CHANGES_KEPT;
 use crate::access::{ProjectRole, Role};
 use crate::id::RoleId;
 use crate::key::SecretId;
-use crate::store::record::{Change, Grant, OwnerStanding, UsageDelta};
-use crate::store::sql::rows::{Reader, count, id, key as read, policy, time};
+use crate::store::record::{Change, Grant, OwnerStanding};
+use crate::store::sql::rows::{Reader, id, key as read, policy};
 use crate::store::sql::statements::{api as sql, policy as roles};
-use crate::store::{ChangeStream, Changes, KeyDirectory, Polled, Position, StoreError, UsageSink};
+use crate::store::{ChangeStream, Changes, KeyDirectory, Polled, Position, StoreError};
 
 type Stored<T> = Result<T, StoreError>;
 
@@ -165,27 +165,4 @@ fn custom_roles(owner: &OwnerStanding) -> impl Iterator<Item = RoleId> + use<> {
         Role::Custom(id) => Some(id),
         Role::Admin | Role::Developer | Role::Viewer => None,
     })
-}
-
-#[async_trait]
-impl UsageSink for SqliteStore {
-    async fn add_usage(&self, deltas: &[UsageDelta]) -> Stored<()> {
-        if deltas.is_empty() {
-            return Ok(());
-        }
-        let mut open = self.write().await?;
-        for delta in deltas {
-            let parameters = params![
-                id(delta.key),
-                delta.scope.as_str(),
-                time(delta.hour),
-                id(delta.project),
-                count(delta.allowed, "usage.allowed")?,
-                count(delta.refused, "usage.refused")?,
-                time(delta.last_at),
-            ];
-            open.conn()?.run(sql::ADD_USAGE, parameters)?;
-        }
-        open.finish().await
-    }
 }

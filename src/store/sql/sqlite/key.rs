@@ -12,7 +12,7 @@ use crate::store::record::{Change, Key, KeySecret, Workspace};
 use crate::store::sql::rows::key::secret_id;
 use crate::store::sql::rows::{Reader, id, json, key as read, opt_json, opt_time, time};
 use crate::store::sql::statements::key as sql;
-use crate::store::{KeyReads, KeyStore, KeyUsage, Locked, OperationRow, StoreError};
+use crate::store::{KeyReads, KeyStore, KeyUsage, Locked, OperationRow, StoreError, UsageReads as _};
 
 type Stored<T> = Result<T, StoreError>;
 
@@ -58,7 +58,19 @@ impl<L: Lease> KeyReads for Open<L> {
     }
 
     async fn usage_in(&mut self, workspace: WorkspaceId) -> Stored<Vec<(KeyId, KeyUsage)>> {
-        self.conn()?.many(sql::USAGE_IN, params![id(workspace)], read::key_and_usage)
+        let mut all: Vec<(KeyId, KeyUsage)> = Vec::new();
+        for (key, of_scope) in self.usage_by_scope_in(workspace).await? {
+            match all.last_mut() {
+                Some((of, usage)) if *of == key => usage.add(&of_scope),
+                _ => {
+                    let mut usage = KeyUsage::default();
+                    usage.add(&of_scope);
+                    all.push((key, usage));
+                }
+            }
+        }
+        all.retain(|(_, usage)| *usage != KeyUsage::default());
+        Ok(all)
     }
 
     async fn secrets_of(&mut self, key: KeyId) -> Stored<Vec<KeySecret>> {
@@ -69,7 +81,9 @@ impl<L: Lease> KeyReads for Open<L> {
     }
 
     async fn usage_of(&mut self, key: KeyId) -> Stored<KeyUsage> {
-        Ok(self.conn()?.one(sql::USAGE_OF, params![id(key)], read::usage)?.unwrap_or_default())
+        let mut usage = KeyUsage::default();
+        self.usage_by_scope(key).await?.iter().for_each(|of_scope| usage.add(of_scope));
+        Ok(usage)
     }
 
     async fn operation(

@@ -96,6 +96,34 @@ mod tests {
         }
     }
 
+    /// What is read while money is spent, and what reads of a ledger that only grows.
+    #[test]
+    fn spending_reads_by_the_indexes_made_for_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let options = SqliteOptions::new();
+        let mut conn = Conn::open(&folder.path().join("ledger.db"), &options, Use::Create).unwrap();
+        migrate(&mut conn, &options).unwrap();
+        for (name, led) in [
+            ("BOOKS", "(workspace=? AND project=? AND spender=?)"),
+            ("BOOKS", "(limit_id=? AND day=?) LEFT-JOIN"),
+            ("ALL_BOOKS", "(workspace=? AND id>?)"),
+            ("OPEN_HOLDS", "(workspace=? AND state=? AND id>?)"),
+            ("RECALLED_HOLDS", "(node=?)"),
+            ("ABANDONED_HOLDS", "(state=? AND expires_at<?)"),
+            ("RECALL_HOLDS", "(workspace=? AND state=?)"),
+            ("LEDGER_ENTRIES", "(workspace=? AND id>?)"),
+            ("LEDGER_ENTRY_BY_KEY", "(workspace=? AND idempotency_key=?)"),
+            ("SUMS_OF_PROJECT", "(workspace=? AND project=? AND day>? AND day<?)"),
+            ("SUMS_OF_SPENDER", "(workspace=? AND project=? AND day>? AND day<?)"),
+            ("SWEEP_HOLDS", "(state=? AND expires_at<?)"),
+        ] {
+            let (_, sql) = statements::all().find(|(of, _)| *of == name).unwrap();
+            let plan = conn.plan(sql).unwrap();
+            assert!(plan.iter().any(|step| step.ends_with(led)), "{name}: {plan:#?}");
+            assert!(plan.iter().all(|step| !step.contains("TEMP B-TREE")), "{name} sorts: {plan:#?}");
+        }
+    }
+
     /// An index that gives the order but not the rows would walk through a whole log.
     #[test]
     fn each_question_to_the_audit_log_is_led_by_its_index() {

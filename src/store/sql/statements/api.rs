@@ -1,4 +1,4 @@
-//! What the API door needs: one lookup, the stream of changes, usage.
+//! What the API door needs: one lookup, the stream of changes.
 
 statements! {
     // Reads as: the secret, its key, the three places that can switch it off, and its owner's standing. A key's
@@ -27,12 +27,4 @@ statements! {
     // Two lookups; both at once would read the whole table.
     CHANGES_KEPT = "SELECT (SELECT MIN(id) FROM {p}changes), (SELECT MAX(id) FROM {p}changes)";
     CHANGES_SINCE = "SELECT change FROM {p}changes WHERE id > $1 AND id <= $2 ORDER BY id";
-
-    ADD_USAGE =
-        "INSERT INTO {p}usage AS present (key, scope, hour, project, allowed, refused, last_at) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7) \
-         ON CONFLICT (key, scope, hour) DO UPDATE SET allowed = present.allowed + excluded.allowed, \
-         refused = present.refused + excluded.refused, \
-         last_at = CASE WHEN excluded.last_at > present.last_at THEN excluded.last_at \
-         ELSE present.last_at END";
 }

@@ -1,4 +1,4 @@
-//! Keys, their secrets, their use.
+//! Keys and their secrets.
 
 macro_rules! key {
     () => {
@@ -49,19 +49,12 @@ statements! {
         "DELETE FROM {p}secrets WHERE id = $1 \
          AND EXISTS (SELECT 1 FROM {p}keys AS k WHERE k.id = key AND k.workspace = $2) RETURNING key";
 
-    USAGE_OF =
-        "SELECT COALESCE(SUM(allowed), 0), COALESCE(SUM(refused), 0), MAX(last_at) \
-         FROM {p}usage WHERE key = $1";
-    USAGE_IN =
-        "SELECT k.id, SUM(u.allowed), SUM(u.refused), MAX(u.last_at) \
-         FROM {p}keys AS k JOIN {p}usage AS u ON u.key = k.id WHERE k.workspace = $1 \
-         GROUP BY k.id HAVING SUM(u.allowed) > 0 OR SUM(u.refused) > 0 ORDER BY k.id";
     OPERATION = "SELECT account, id, key, at FROM {p}operations WHERE account = $1 AND id = $2";
     INSERT_OPERATION =
         "INSERT INTO {p}operations (account, id, key, at) VALUES ($1, $2, $3, $4) \
          ON CONFLICT (account, id) DO NOTHING";
     FIRST_STEPS =
         "SELECT CASE WHEN EXISTS (SELECT 1 FROM {p}keys WHERE created_by = $1) THEN 1 ELSE 0 END, \
-         CASE WHEN EXISTS (SELECT 1 FROM {p}keys AS k JOIN {p}usage AS u ON u.key = k.id \
+         CASE WHEN EXISTS (SELECT 1 FROM {p}keys AS k JOIN {p}usage_totals AS u ON u.key = k.id \
          WHERE k.created_by = $1 AND u.allowed > 0) THEN 1 ELSE 0 END";
 }

@@ -247,16 +247,45 @@ CREATE TABLE {p}secrets (
 CREATE INDEX {p}secrets_key ON {p}secrets (key);
 CREATE INDEX {p}secrets_shown_to ON {p}secrets (shown_to);
 
--- Usage may arrive after its key is gone, so nothing is referenced.
+-- What each spender used in each hour. It may arrive after its key is gone and outlives it, so nothing is referenced.
+-- One spender's rows of a span of time lie together.
 CREATE TABLE {p}usage (
-    key BLOB NOT NULL CHECK (length(key) = 16),
-    scope TEXT NOT NULL,
-    hour INTEGER NOT NULL,
     project BLOB NOT NULL CHECK (length(project) = 16),
+    spender BLOB NOT NULL CHECK (length(spender) = 17),
+    hour INTEGER NOT NULL,
+    label TEXT NOT NULL,
+    scope TEXT NOT NULL,
     allowed INTEGER NOT NULL,
     refused INTEGER NOT NULL,
-    last_at INTEGER NOT NULL,
-    PRIMARY KEY (key, scope, hour)
+    units INTEGER NOT NULL,
+    cost INTEGER NOT NULL,
+    PRIMARY KEY (project, spender, hour, label, scope)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX {p}usage_hour ON {p}usage (hour);
+
+-- The same over all spenders: always the sum of those rows.
+CREATE TABLE {p}usage_rollup (
+    project BLOB NOT NULL CHECK (length(project) = 16),
+    hour INTEGER NOT NULL,
+    label TEXT NOT NULL,
+    scope TEXT NOT NULL,
+    allowed INTEGER NOT NULL,
+    refused INTEGER NOT NULL,
+    units INTEGER NOT NULL,
+    cost INTEGER NOT NULL,
+    PRIMARY KEY (project, hour, label, scope)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX {p}usage_rollup_hour ON {p}usage_rollup (hour);
+
+-- What each key has done so far with each scope: kept as long as the key.
+CREATE TABLE {p}usage_totals (
+    key BLOB NOT NULL REFERENCES {p}keys (id) ON DELETE CASCADE,
+    scope TEXT NOT NULL,
+    allowed INTEGER NOT NULL,
+    refused INTEGER NOT NULL,
+    last_allowed_at INTEGER,
+    last_refused_at INTEGER,
+    PRIMARY KEY (key, scope)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE {p}operations (
@@ -365,7 +394,7 @@ CREATE TABLE {p}alerts (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX {p}alerts_limit ON {p}alerts (limit_id);
 CREATE UNIQUE INDEX {p}alerts_raised ON {p}alerts (limit_id, day, percent) WHERE raised = 1;
-CREATE INDEX {p}alerts_untaken ON {p}alerts (id) WHERE taken = 0;
+CREATE INDEX {p}alerts_untaken ON {p}alerts (taken, id) WHERE taken = 0;
 
 -- Which mailboxes have had their starter credit, by a keyed hash. They are kept for ever, or an account that is made anew
 -- would have it again.
