@@ -549,18 +549,11 @@ fn primitives_are_those_of_vetted_crates() {
         elsewhere(word, &["src/totp.rs", "src/totp/tests.rs"]);
         assert!(!naming(&sources, word).is_empty());
     }
-    for word in [
-        "SHA1_FOR_LEGACY_USE_ONLY",
-        "MD5",
-        "Md5",
-        "md5",
-        "sha1",
-        "AES_128_GCM",
-        "rotate_left",
-        "rotate_right",
-    ] {
+    for word in ["SHA1_FOR_LEGACY_USE_ONLY", "MD5", "Md5", "md5", "sha1", "AES_128_GCM", "rotate_right"] {
         elsewhere(word, &[]);
     }
+    // Spreads the keys of a table in memory; nothing secret is in it.
+    elsewhere("rotate_left", &["src/usage/sums.rs"]);
     // Numbers that only look random: the test kit, the slots of a cache, a check of arithmetic.
     elsewhere(
         "wrapping_mul",

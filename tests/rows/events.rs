@@ -246,7 +246,9 @@ async fn a_life(world: World) -> World {
     door.issue_key(&guest, &asked).await.unwrap_err();
 
     a_team(&world, &ann, &bob).await;
-    a_limit(&world, &ann, issued.key.id).await;
+    let need = api.need(&portcullis::access::Scope::parse("models.read").unwrap()).unwrap();
+    let caller = api.authenticate(&portcullis::api::ApiRequest { need, ..request }).await.unwrap();
+    a_limit(&world, &ann, &caller).await;
 
     // The operator, a mailer that refuses, a source of breaches that is down.
     let operator = Operator::of(door, "olive").unwrap();
@@ -287,32 +289,32 @@ async fn a_team(world: &World, ann: &crate::world::Person, bob: &crate::world::P
     door.delete_account(&dora.session, &BTreeMap::new()).await.map(drop).unwrap();
 }
 
-/// Limits of a key and of a member that are used up before anything is spent.
-async fn a_limit(world: &World, ann: &crate::world::Person, key: portcullis::id::KeyId) {
+/// A key and a member who spend what their limits let them.
+async fn a_limit(world: &World, ann: &crate::world::Person, caller: &portcullis::api::Caller) {
     use portcullis::spend::Spender;
     let door = &world.dashboard;
     let home = world.at_home(ann).await;
     let operator = Operator::of(door, "olive").unwrap();
     let bought = portcullis::dashboard::Grant::Purchase(Credits::from_millionths(10));
     let _ = operator.grant_credit(home.workspace(), bought, "first").await.unwrap();
-    let project = door.key(&home, key).await.unwrap().project;
-    let node = portcullis::budget::Budget::new(world.store.clone(), BudgetOptions::new()).unwrap();
-    let ten = Cost::new(Credits::from_millionths(10)).unwrap();
-    let purse = door.playground(&home, project).await.unwrap();
-    let amount = Amount::new(ten.credits()).unwrap();
-    node.reserve(purse, amount).await.unwrap().settle(ten).await.unwrap();
-    node.give_back().await.unwrap();
-    let half = Cost::new(Credits::from_millionths(5)).unwrap();
-    for spender in [Spender::Member(home.account()), Spender::Key(key)] {
+    let project = caller.project();
+    let five = Cost::new(Credits::from_millionths(5)).unwrap();
+    for spender in [Spender::Member(home.account()), Spender::Key(caller.key())] {
         let new = portcullis::dashboard::NewLimit {
             project,
             spender: Some(spender),
             period: portcullis::spend::Period::Total,
-            amount: if spender == Spender::Key(key) { Cost::default() } else { half },
+            amount: five,
             mode: portcullis::store::record::LimitMode::Leased,
         };
         door.set_limit(&home, &new).await.unwrap();
     }
+    let node = portcullis::budget::Budget::new(world.store.clone(), BudgetOptions::new()).unwrap();
+    let amount = Amount::new(five.credits()).unwrap();
+    for purse in [door.playground(&home, project).await.unwrap(), caller.purse()] {
+        node.reserve(purse, amount).await.unwrap().settle(five).await.unwrap();
+    }
+    node.give_back().await.unwrap();
     door.send_alerts().await.unwrap();
 }
 

@@ -175,7 +175,7 @@ impl Service {
     }
 }
 
-/// M22, ATK-SPEND-06, RFC9110-15.5.3: a program without money is told which limit, how much is left and what would help.
+/// M22, ATK-SPEND-06: a program without money is told which limit, how much is left and what would help.
 #[tokio::test]
 async fn a_program_without_money_is_refused_with_402_and_told_why() {
     let service = Service::open().await;
