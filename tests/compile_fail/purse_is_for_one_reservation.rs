@@ -7,10 +7,6 @@ fn make_one_up(workspace: WorkspaceId, project: ProjectId, key: KeyId) -> Purse 
     Purse::of_key(workspace, project, key)
 }
 
-fn of_another_project(purse: Purse, project: ProjectId) -> Purse {
-    Purse { project, ..purse }
-}
-
 fn copy(purse: &Purse) -> Purse {
     Purse::clone(purse)
 }
