@@ -60,6 +60,8 @@ pub struct Refusal {
     pub wanted: Amount,
     /// When it begins anew; `None`: never by itself.
     pub resets_at: Option<Timestamp>,
+    /// When the ledger said so.
+    pub at: Timestamp,
 }
 
 impl RefusedBy {

@@ -4,6 +4,7 @@
 //! member given twice, or a value of another type is refused; nothing is coerced. Secrets become [`SecretString`]s
 //! as they are read.
 
+mod money;
 mod strict;
 mod team;
 
@@ -19,6 +20,7 @@ use crate::recovery::TypedRecoveryCode;
 use crate::secret::{ExposeSecret as _, SecretString};
 use crate::totp::TotpCode;
 
+pub use money::SetLimit;
 pub use strict::ById;
 pub use team::{
     ChangeProject, Custodian, DefineRole, DeleteAccount, ExposedKeys, GivenRole, Invite, Leaving, Name,

@@ -1,5 +1,6 @@
 //! What an outsider sees of each error: status, code, fields.
 
+mod money;
 mod team;
 
 use core::time::Duration;

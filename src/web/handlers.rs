@@ -7,6 +7,7 @@ pub(super) mod explain;
 pub(super) mod invitations;
 pub(super) mod keys;
 pub(super) mod members;
+pub(super) mod money;
 pub(super) mod offboarding;
 pub(super) mod policy;
 pub(super) mod projects;

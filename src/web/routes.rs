@@ -14,8 +14,8 @@ use axum::routing::{MethodFilter, on};
 use super::Web;
 use super::guard::{guard, method_not_allowed, not_found};
 use super::handlers::{
-    account, audit, catalogue, explain, invitations, keys, members, offboarding, policy, projects, recovery,
-    roles, second_factor, sign_in, sign_up, usage, workspaces,
+    account, audit, catalogue, explain, invitations, keys, members, money, offboarding, policy, projects,
+    recovery, roles, second_factor, sign_in, sign_up, usage, workspaces,
 };
 use super::options::WebOptions;
 use super::problem::Problem;
@@ -125,6 +125,12 @@ static ROUTES: &[Route] = routes! {
     Get "/v1/workspaces/{workspace}/projects/{project}/deletion" Member projects::deletion;
     Post "/v1/workspaces/{workspace}/projects/{project}/archive" Member projects::archive;
     Post "/v1/workspaces/{workspace}/projects/{project}/restore" Member projects::restore;
+
+    Get "/v1/workspaces/{workspace}/projects/{project}/limits" Member money::limits;
+    Put "/v1/workspaces/{workspace}/projects/{project}/limits" Member money::set_limit;
+    Delete "/v1/workspaces/{workspace}/projects/{project}/limits/{limit}" Member money::remove_limit;
+    Get "/v1/workspaces/{workspace}/credit" Member money::credit;
+    Get "/v1/workspaces/{workspace}/ledger" Member money::ledger;
 
     Get "/v1/workspaces/{workspace}/members" Member members::list;
     Put "/v1/workspaces/{workspace}/members/{account}/role" Member members::set_role;

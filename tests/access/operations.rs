@@ -5,13 +5,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use portcullis::access::{AccessChange, ProjectRole, Question, Role};
 use portcullis::dashboard::{
-    Expiry, KeyQuestion, Member, NewInvitation, NewKey, NewKeyKind, NewRole, Offboarding, ProjectChange,
-    Rotation,
+    Expiry, KeyQuestion, Member, NewInvitation, NewKey, NewKeyKind, NewLimit, NewRole, Offboarding,
+    ProjectChange, Rotation,
 };
 use portcullis::error::{Coded, Explained};
 use portcullis::id::{KeyId, ProjectId, RoleId, WorkspaceId};
+use portcullis::money::{Cost, Credits};
 use portcullis::ports::Outcome;
-use portcullis::store::record::{KeyKind, MemberSuspension};
+use portcullis::spend::{Period, Spender};
+use portcullis::store::record::{KeyKind, LimitMode, MemberSuspension};
 use portcullis::store::{AuditFilter, UsageQuery, UsageStep};
 
 use crate::matrix::{Part, Stage, counted, standings};
@@ -70,6 +72,13 @@ const OPERATIONS: &[(&str, Asks)] = &[
     ("unused_scopes", &["keys.read"]),
     ("least_scopes", &["keys.read"]),
     ("usage", &["usage.read"]),
+    ("limits", &["usage.read"]),
+    ("set_limit", &["limits.manage"]),
+    ("set_limit, of a member", &["limits.manage"]),
+    ("remove_limit", &["limits.manage"]),
+    ("credit", &["billing.read"]),
+    ("ledger", &["billing.read"]),
+    ("playground", &["playground.use"]),
     ("narrow_key, one's own", &["project.read"]),
     ("narrow_key, another's", &["keys.manage"]),
     ("issue_key, personal", &["keys.issue"]),
@@ -168,6 +177,11 @@ fn new_key(project: ProjectId, kind: NewKeyKind, scopes: &BTreeSet<&str>) -> New
 impl Cell<'_> {
     fn new_role(&self, name: &str) -> NewRole {
         NewRole { name: name.parse().unwrap(), permissions: BTreeSet::new(), scopes: BTreeSet::new() }
+    }
+
+    fn limit(&self, spender: Option<Spender>) -> NewLimit {
+        let amount = Cost::new(Credits::from_millionths(5)).unwrap();
+        NewLimit { project: self.project, spender, period: Period::Week, amount, mode: LimitMode::Leased }
     }
 
     /// A name that nothing has yet.
@@ -363,6 +377,22 @@ impl Cell<'_> {
                 let query = UsageQuery::new(project, from.unwrap(), to.unwrap(), UsageStep::Day).unwrap();
                 told(dashboard.usage(member, &query, None, 10).await)
             }
+            "limits" => told(dashboard.limits(member, project).await),
+            "set_limit" => told(dashboard.set_limit(member, &self.limit(None)).await),
+            "set_limit, of a member" => {
+                told(dashboard.set_limit(member, &self.limit(Some(Spender::Member(guest)))).await)
+            }
+            "remove_limit" => {
+                let keeper = scene.enter(&props.keeper, workspace).await.unwrap();
+                let limit = dashboard.set_limit(&keeper, &self.limit(None)).await.unwrap();
+                let answer = told(dashboard.remove_limit(member, project, limit).await);
+                let again = dashboard.remove_limit(&keeper, project, limit).await;
+                assert_eq!(again.is_err(), answer.is_ok());
+                answer
+            }
+            "credit" => told(dashboard.credit(member).await),
+            "ledger" => told(dashboard.ledger(member, None, 10).await),
+            "playground" => told(dashboard.playground(member, project).await),
             "narrow_key, one's own" => {
                 let key = self.key_of(self.own()).await;
                 told(dashboard.narrow_key(member, key, &BTreeSet::new()).await)

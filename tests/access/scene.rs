@@ -446,6 +446,11 @@ impl Scene {
         let mut rows = BTreeSet::new();
         let mut snapshot = self.read().await;
         rows.insert(format!("{:?}", snapshot.project(project).await.unwrap()));
+        if let Some(found) = snapshot.project(project).await.unwrap() {
+            let today = portcullis::spend::Day::of(self.now());
+            let books = snapshot.all_books(found.workspace, today, None, 10_000).await.unwrap();
+            rows.extend(debug(books).filter(|book| book.contains(&project.to_string())));
+        }
         for key in snapshot.keys_of_project(project, None, 10_000).await.unwrap() {
             rows.extend(debug(snapshot.secrets_of(key.id).await.unwrap()));
             rows.insert(format!("{key:?}"));

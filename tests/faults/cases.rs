@@ -9,6 +9,8 @@ mod keys;
 mod leaving;
 #[path = "cases/members.rs"]
 mod members;
+#[path = "cases/money.rs"]
+mod money;
 #[path = "cases/records.rs"]
 mod records;
 #[path = "cases/service.rs"]
@@ -171,6 +173,7 @@ pub fn all() -> Vec<Case> {
         team::cases,
         members::cases,
         leaving::cases,
+        money::cases,
         records::cases,
         service::cases,
     ];

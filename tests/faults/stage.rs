@@ -18,7 +18,8 @@ use portcullis::store::memory::MemoryStore;
 use portcullis::store::record::{Grant, UsageDelta};
 use portcullis::store::sql::{Durability, SqliteOptions, SqliteStore};
 use portcullis::store::{
-    ChangeStream, KeyDirectory, Polled, Position, Snapshot, Store, StoreError, Transaction, UsageSink,
+    ChangeStream, KeyDirectory, Ledger, LedgerTransaction, Polled, Position, Snapshot, Store, StoreError,
+    Transaction, UsageSink,
 };
 use tempfile::TempDir;
 
@@ -112,6 +113,13 @@ impl ChangeStream for Any {
 impl KeyDirectory for Any {
     async fn resolve(&self, id: SecretId) -> Result<Option<Grant>, StoreError> {
         each!(self, store => store.resolve(id).await)
+    }
+}
+
+#[async_trait]
+impl Ledger for Any {
+    async fn begin_ledger(&self) -> Result<Box<dyn LedgerTransaction>, StoreError> {
+        each!(self, store => store.begin_ledger().await)
     }
 }
 

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use portcullis::budget::BudgetOptions;
 use portcullis::dashboard::{Operator, SecondFactor, SignIn};
+use portcullis::money::{Amount, Cost, Credits};
 use portcullis::ports::{
     BreachedPasswords, BreachedUnavailable, EventKind, Outcome, SecurityEvent, TracingEvents,
 };
@@ -44,6 +46,7 @@ fn carries(kind: EventKind) -> (&'static str, &'static [&'static str]) {
         K::KeyChanged => ("s", &["code", "account", "workspace", "key", "source"]),
         K::TeamChanged => ("s", &["code", "account", "workspace", "source"]),
         K::InvitationAccepted => ("sr", &["code", "account", "workspace", "source"]),
+        K::LimitReached => ("s", &["code", "account", "workspace", "project", "key"]),
         K::OperatorActed => ("s", &["account", "workspace", "project", "key"]),
         K::MailFailed => ("f", &["code"]),
         K::BreachCheckFailed | K::RequestPanicked => ("f", &["source"]),
@@ -243,6 +246,9 @@ async fn a_life(world: World) -> World {
     door.issue_key(&guest, &asked).await.unwrap_err();
 
     a_team(&world, &ann, &bob).await;
+    let need = api.need(&portcullis::access::Scope::parse("models.read").unwrap()).unwrap();
+    let caller = api.authenticate(&portcullis::api::ApiRequest { need, ..request }).await.unwrap();
+    a_limit(&world, &ann, &caller).await;
 
     // The operator, a mailer that refuses, a source of breaches that is down.
     let operator = Operator::of(door, "olive").unwrap();
@@ -281,6 +287,35 @@ async fn a_team(world: &World, ann: &crate::world::Person, bob: &crate::world::P
     door.stop_recovery(&ann.session).await.unwrap();
     let dora = world.person("dora@example.com").await;
     door.delete_account(&dora.session, &BTreeMap::new()).await.map(drop).unwrap();
+}
+
+/// A key and a member who spend what their limits let them.
+async fn a_limit(world: &World, ann: &crate::world::Person, caller: &portcullis::api::Caller) {
+    use portcullis::spend::Spender;
+    let door = &world.dashboard;
+    let home = world.at_home(ann).await;
+    let operator = Operator::of(door, "olive").unwrap();
+    let bought = portcullis::dashboard::Grant::Purchase(Credits::from_millionths(10));
+    let _ = operator.grant_credit(home.workspace(), bought, "first").await.unwrap();
+    let project = caller.project();
+    let five = Cost::new(Credits::from_millionths(5)).unwrap();
+    for spender in [Spender::Member(home.account()), Spender::Key(caller.key())] {
+        let new = portcullis::dashboard::NewLimit {
+            project,
+            spender: Some(spender),
+            period: portcullis::spend::Period::Total,
+            amount: five,
+            mode: portcullis::store::record::LimitMode::Leased,
+        };
+        door.set_limit(&home, &new).await.unwrap();
+    }
+    let node = portcullis::budget::Budget::new(world.store.clone(), BudgetOptions::new()).unwrap();
+    let amount = Amount::new(five.credits()).unwrap();
+    for purse in [door.playground(&home, project).await.unwrap(), caller.purse()] {
+        node.reserve(purse, amount).await.unwrap().settle(five).await.unwrap();
+    }
+    node.give_back().await.unwrap();
+    door.send_alerts().await.unwrap();
 }
 
 /// ASVS-5.0-16.4.3: a sink of the service's own is handed every event, in the order in which they happened

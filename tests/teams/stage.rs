@@ -223,6 +223,10 @@ impl World {
         for row in snapshot.roles(workspace).await.unwrap() {
             put("role", row.id.to_string(), format!("{row:?}"));
         }
+        let today = portcullis::spend::Day::of(self.clock.now());
+        for book in snapshot.all_books(workspace, today, None, 10_000).await.unwrap() {
+            put("limit", book.limit.id.to_string(), format!("{book:?}"));
+        }
         let mut after = None;
         loop {
             let page = snapshot.keys_of_workspace(workspace, after, 500).await.unwrap();

@@ -248,6 +248,30 @@ async fn texts_and_numbers_that_are_not_acceptable_are_refused_by_name() {
         let accept = json!({ "kind": "accept", "reason": reason });
         cases.push(("POST", "~/members/{account}/offboard", "default", accept, "bad_reason"));
     }
+    for (amount, code) in [
+        ("-1", "amount_negative"),
+        ("-0.000001", "amount_negative"),
+        ("1000000000.000001", "amount_too_large"),
+        ("99999999999999999999", "amount_too_large"),
+        ("", "amount_malformed"),
+        ("1e3", "amount_malformed"),
+        ("1,5", "amount_malformed"),
+        (" 1", "amount_malformed"),
+        ("0.0000001", "amount_malformed"),
+        ("NaN", "amount_malformed"),
+    ] {
+        cases.push(("PUT", "~/projects/{project}/limits", "amount", json!(amount), code));
+    }
+    for (spender, code) in [
+        (String::new(), "spender_malformed"),
+        ("key:".to_owned(), "spender_malformed"),
+        (format!("account:{NOWHERE}"), "spender_malformed"),
+        (format!("key:{}", kit.ids["key"].to_uppercase()), "spender_malformed"),
+        (format!("key:{NOWHERE}"), "no_such_spender"),
+        (format!("member:{NOWHERE}"), "no_such_spender"),
+    ] {
+        cases.push(("PUT", "~/projects/{project}/limits", "spender", json!(spender), code));
+    }
     let exposed = json!({ &kit.ids["key"]: { "kind": "rotate_now" } });
     cases.push(("POST", "~/members/{account}/offboard", "exposed", exposed, "key_not_exposed"));
     for (method, path, name, value, code) in cases {
@@ -309,6 +333,12 @@ async fn queries_are_read_strictly() {
         ("keys/review", "expiring_within_seconds=1.5".to_owned()),
         ("keys/review", "unused_for_seconds=-1".to_owned()),
         ("keys/review", "unused_for_seconds=30d".to_owned()),
+        ("ledger", "after=x".to_owned()),
+        ("ledger", format!("after={}", NOWHERE.replace('-', ""))),
+        ("ledger", "limit=-1".to_owned()),
+        ("ledger", "limit=4294967296".to_owned()),
+        ("ledger", format!("after={NOWHERE}&after={NOWHERE}")),
+        ("ledger", format!("project={project}")),
         ("keys/unused-scopes", String::new()),
         ("keys/unused-scopes", "unused_for_seconds=-1".to_owned()),
         ("usage", String::new()),
@@ -349,6 +379,8 @@ async fn queries_are_read_strictly() {
         ("keys/review", "expiring_within_seconds=18446744073709551615"),
         ("keys/review", "unused_for_seconds=18446744073709551615"),
         ("keys/unused-scopes", "unused_for_seconds=18446744073709551615"),
+        ("ledger", "limit=4294967295"),
+        ("ledger", "limit=0"),
         ("audit", "limit=4294967295"),
         ("audit", "limit=0"),
         ("audit/export", "after=18446744073709551615&limit=0"),

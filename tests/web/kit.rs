@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use portcullis::dashboard::{Operator, SignIn};
+use portcullis::dashboard::{Grant, Operator, SignIn};
+use portcullis::money::Credits;
 use portcullis::ports::Clock as _;
 use portcullis::secret::ExposeSecret as _;
 use portcullis::store::memory::MemoryStore;
@@ -100,6 +101,14 @@ async fn furnished(site: &Site, token: &str, others: &[(&str, &str)]) -> (Ids, S
     new["kind"] = json!("service");
     new["name"] = json!("ci");
     let service_key = id(&post("keys", new).await["key"]);
+    let limits = format!("{base}/projects/{project}/limits");
+    let limit = json!({ "period": "day", "amount": "7.5" });
+    let limit = id(&site.call("PUT", &limits, Some(token), &limit).await.ok(200).json());
+    let operator = Operator::of(&site.world.dashboard, "billing").unwrap();
+    for number in 1..=3 {
+        let bought = Grant::Purchase(Credits::from_millionths(number));
+        operator.grant_credit(workspace.parse().unwrap(), bought, &number.to_string()).await.unwrap();
+    }
     for (other, role) in others {
         let (person, member) = site.person(other).await;
         post("invitations", json!({ "email": other, "role": role })).await;
@@ -120,6 +129,7 @@ async fn furnished(site: &Site, token: &str, others: &[(&str, &str)]) -> (Ids, S
         ("project", project),
         ("role", role),
         ("key", key),
+        ("limit", limit),
         ("account", account),
         ("entry", id(entry)),
     ]);
@@ -289,6 +299,12 @@ impl Kit {
             ("PATCH", "~/projects/{project}") => {
                 (Some(json!({ "name": "stage", "label": null, "require_second_factor": true })), 204)
             }
+            ("PUT", "~/projects/{project}/limits") => {
+                let spender = format!("key:{}", self.ids["key"]);
+                let body =
+                    json!({ "spender": spender, "period": "month", "amount": "12.5", "mode": "exact" });
+                (Some(body), 200)
+            }
             ("PUT", "~/members/{account}/role") => (Some(json!({ "role": "viewer" })), 200),
             ("PUT", "~/members/{account}/projects/{project}/role") => {
                 (Some(json!({ "role": self.ids["role"] })), 200)
@@ -346,6 +362,7 @@ impl Kit {
                         self.ann_account, self.ids["workspace"]
                     ),
                     "~/audit/export" => "after=0&limit=3".to_owned(),
+                    "~/ledger" => format!("after={NOWHERE}&limit=2"),
                     _ => String::new(),
                 };
                 (None, 200)
@@ -371,6 +388,7 @@ impl Kit {
                 "/v1/second-factor/totp"
                 | "~/entries/{entry}"
                 | "~/invitations/{invitation}"
+                | "~/projects/{project}/limits/{limit}"
                 | "~/roles/{role}",
             ) => (None, 204),
             other => panic!("give the new route {other:?} a request that it takes"),

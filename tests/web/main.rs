@@ -33,5 +33,6 @@ mod faults;
 mod inputs;
 mod matrix;
 mod rights;
+mod spending;
 mod story;
 mod team;

@@ -61,6 +61,8 @@ async fn another_tenants_things_look_like_none_in_every_body_and_query() {
     let site = kit.site();
     let base = format!("/v1/workspaces/{}", kit.ids["workspace"]);
     let member = format!("members/{}", kit.ids["account"]);
+    let limits = format!("projects/{}/limits", kit.ids["project"]);
+    let limit = |spender: String| json!({ "spender": spender, "period": "day", "amount": "1" });
     let key = |project: &str| json!({ "project": project, "name": "k", "environment": "live", "scopes": [] });
     let dry = |id: &str, kind: &str, mut body: Value| {
         body["kind"] = json!(kind);
@@ -94,6 +96,7 @@ async fn another_tenants_things_look_like_none_in_every_body_and_query() {
                 case("GET", &format!("audit?actor={id}"), json!({})),
                 dry(&id, "member_role", json!({ "account": id, "role": "viewer" })),
                 dry(&id, "remove_member", json!({ "account": id })),
+                case("PUT", &limits, limit(format!("member:{id}"))),
             ],
             "key" => vec![
                 case(
@@ -102,6 +105,7 @@ async fn another_tenants_things_look_like_none_in_every_body_and_query() {
                     json!({ "exposed": { &id: { "kind": "rotate_now" } } }),
                 ),
                 case("GET", &format!("audit?target=key:{id}"), json!({})),
+                case("PUT", &limits, limit(format!("key:{id}"))),
             ],
             _ => Vec::new(),
         }
@@ -216,7 +220,9 @@ async fn a_missing_right_says_the_rule_and_what_would_allow_it() {
     assert!(denied.len() >= 28, "{denied:#?}");
     let expected = [
         "audit.read",
+        "billing.read",
         "keys.manage",
+        "limits.manage",
         "members.invite",
         "members.manage",
         "policy.manage",
@@ -336,6 +342,7 @@ async fn a_denial_that_hides_says_nothing_more_than_not_found() {
         (format!("{base}/keys?project={project}"), format!("{base}/keys?project={NOWHERE}")),
         (format!("{base}/keys/{key}"), format!("{base}/keys/{NOWHERE}")),
         (format!("{base}/projects/{project}/deletion"), format!("{base}/projects/{NOWHERE}/deletion")),
+        (format!("{base}/projects/{project}/limits"), format!("{base}/projects/{NOWHERE}/limits")),
         (
             format!("{base}/who-can?scope=models.read&project={project}"),
             format!("{base}/who-can?scope=models.read&project={NOWHERE}"),

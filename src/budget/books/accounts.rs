@@ -130,6 +130,7 @@ impl Accounts {
             left: short.left.max(Credits::ZERO),
             wanted: short.wanted,
             resets_at: (period != spend::Period::Total).then(|| behind.starts_at()).flatten(),
+            at: self.at,
         }
     }
 

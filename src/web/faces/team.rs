@@ -11,7 +11,7 @@ use crate::dashboard::{
 };
 use crate::web::problem::Problem;
 
-fn workspace(error: &WorkspaceError) -> Problem {
+pub(super) fn workspace(error: &WorkspaceError) -> Problem {
     let problem = match error {
         // These look the same wherever they are met.
         WorkspaceError::NotSignedIn => return Problem::not_signed_in(),

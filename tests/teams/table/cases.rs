@@ -8,11 +8,13 @@ use std::time::Duration;
 
 use portcullis::access::{AccessChange, Permission, ProjectRole, Question, Role};
 use portcullis::dashboard::{
-    Expiry, Exposure, KeyQuestion, NewInvitation, NewKey, NewKeyKind, Offboarding, ProjectChange, Rotation,
+    Expiry, Exposure, KeyQuestion, NewInvitation, NewKey, NewKeyKind, NewLimit, Offboarding, ProjectChange,
+    Rotation,
 };
 use portcullis::error::Coded;
-use portcullis::spend::Spender;
-use portcullis::store::record::Target;
+use portcullis::money::{Cost, Credits};
+use portcullis::spend::{Period, Spender};
+use portcullis::store::record::{LimitMode, Target};
 use portcullis::store::{AuditFilter, UsageQuery, UsageStep};
 
 use super::scene::{Ids, Scene};
@@ -32,6 +34,8 @@ pub enum What {
     Entry,
     Workspace,
     Session,
+    Limit,
+    LedgerEntry,
 }
 
 /// What an operation does.
@@ -156,6 +160,11 @@ fn usage(project: portcullis::id::ProjectId) -> UsageQuery {
     UsageQuery::new(project, from.parse().unwrap(), to.parse().unwrap(), UsageStep::Day).unwrap()
 }
 
+fn limit(project: portcullis::id::ProjectId, spender: Option<Spender>) -> NewLimit {
+    let amount = Cost::new(Credits::from_millionths(77)).unwrap();
+    NewLimit { project, spender, period: Period::Week, amount, mode: LimitMode::Exact }
+}
+
 fn by(target: Target) -> AuditFilter {
     AuditFilter { target: Some(target), ..AuditFilter::default() }
 }
@@ -197,6 +206,21 @@ pub fn all() -> Vec<Case> {
         case!(Reads "usage" "of a key" [Project Key] |d, v, i| async move {
             d.usage(&v.actor, &usage(i.project).of_spender(Spender::Key(i.key)), None, 10).await
         }),
+        case!(Reads "limits" "" [Project] |d, v, i| d.limits(&v.actor, i.project)),
+        case!(Reads "credit" "" [] |d, v, i| d.credit(&v.actor)),
+        case!(Reads "ledger" "" [] |d, v, i| d.ledger(&v.actor, None, 10)),
+        case!(Reads "ledger" "behind an entry" [LedgerEntry] |d, v, i| d.ledger(&v.actor, Some(i.ledger_entry), 10)),
+        case!(Reads "playground" "" [Project] |d, v, i| d.playground(&v.actor, i.project)),
+        case!(Writes "set_limit" "of a project" [Project] |d, v, i| async move {
+            d.set_limit(&v.actor, &limit(i.project, None)).await
+        }),
+        case!(Writes "set_limit" "of a key" [Project Key] |d, v, i| async move {
+            d.set_limit(&v.actor, &limit(i.project, Some(Spender::Key(i.key)))).await
+        }),
+        case!(Writes "set_limit" "of a member" [Project Account] |d, v, i| async move {
+            d.set_limit(&v.actor, &limit(i.project, Some(Spender::Member(i.account)))).await
+        }),
+        case!(Writes "remove_limit" "" [Project Limit] |d, v, i| d.remove_limit(&v.actor, i.project, i.limit)),
         case!(Reads "who_can" "" [Project] |d, v, i| async move {
             let question = Question::from(Permission::KEYS_READ);
             d.who_can(&v.actor, &question, Some(i.project)).await

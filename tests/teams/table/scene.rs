@@ -4,13 +4,18 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use portcullis::access::{Role, RoleDefinition};
-use portcullis::dashboard::{Dashboard, Member, NewInvitation, NewKeyKind, Session};
-use portcullis::id::{
-    AccountId, EntryId, Id, InvitationId, KeyId, ProjectId, RoleId, SessionId, WorkspaceId,
+use portcullis::dashboard::{
+    Dashboard, Grant, Member, NewInvitation, NewKeyKind, NewLimit, Operator, Session,
 };
+use portcullis::id::{
+    AccountId, EntryId, Id, InvitationId, KeyId, LedgerEntryId, LimitId, ProjectId, RoleId, SessionId,
+    WorkspaceId,
+};
+use portcullis::money::{Cost, Credits};
 use portcullis::ports::Clock;
 use portcullis::secret::{ExposeSecret, InvitationToken, Sealed};
-use portcullis::store::record::{AssertedBy, Assurance, Factor, TotpFactor};
+use portcullis::spend::Period;
+use portcullis::store::record::{AssertedBy, Assurance, Factor, LimitMode, TotpFactor};
 use portcullis::store::sql::{Durability, SqliteOptions, SqliteStore};
 use portcullis::totp::Step;
 
@@ -32,6 +37,9 @@ pub struct Ids {
     pub entry: EntryId,
     pub workspace: WorkspaceId,
     pub session: SessionId,
+    /// Of the project.
+    pub limit: LimitId,
+    pub ledger_entry: LedgerEntryId,
 }
 
 /// What was made, in a copy of the store of its own.
@@ -180,6 +188,8 @@ impl Scene {
             entry: beside(foreign.entry),
             workspace: beside(foreign.workspace),
             session: beside(foreign.session),
+            limit: beside(foreign.limit),
+            ledger_entry: beside(foreign.ledger_entry),
         }
     }
 }
@@ -199,6 +209,13 @@ async fn things(team: &Team, who: &str) -> Ids {
     let invited = team.world.hand(&format!("{who}-invited")).await;
     let new = NewInvitation { email: invited.email, role: Role::Viewer, projects: BTreeMap::new() };
     let invitation = door.invite(&team.at, &new).await.unwrap().id;
+    let amount = Cost::new(Credits::from_millionths(100)).unwrap();
+    let (period, mode) = (Period::Month, LimitMode::Leased);
+    let new = NewLimit { project, spender: None, period, amount, mode };
+    let limit = door.set_limit(&team.at, &new).await.unwrap();
+    let bought = Grant::Purchase(Credits::from_millionths(1_000));
+    let operator = Operator::of(door, "billing").unwrap();
+    let ledger_entry = operator.grant_credit(team.workspace, bought, "first").await.unwrap().entry.id;
     Ids {
         account,
         successor: successor.account,
@@ -210,6 +227,8 @@ async fn things(team: &Team, who: &str) -> Ids {
         entry: member.entry(),
         workspace: team.workspace,
         session: session.id(),
+        limit,
+        ledger_entry,
     }
 }
 

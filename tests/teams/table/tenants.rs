@@ -22,6 +22,8 @@ fn with(own: Ids, what: What, of: Ids) -> Ids {
         What::Entry => Ids { entry: of.entry, ..own },
         What::Workspace => Ids { workspace: of.workspace, ..own },
         What::Session => Ids { session: of.session, ..own },
+        What::Limit => Ids { limit: of.limit, ..own },
+        What::LedgerEntry => Ids { ledger_entry: of.ledger_entry, ..own },
     }
 }
 
@@ -39,6 +41,8 @@ fn masked(answer: &Answer, ids: Ids) -> (String, String) {
         ids.entry.uuid(),
         ids.workspace.uuid(),
         ids.session.uuid(),
+        ids.limit.uuid(),
+        ids.ledger_entry.uuid(),
     ];
     for id in all {
         debug = debug.replace(&id.to_string(), "…");
@@ -89,17 +93,24 @@ on_every_store! {
                 // A filter finds nothing, and a page that begins behind a key begins there; the rest is refused.
                 let finds = case.of == "audit_log"
                     || (case.of == "usage" && *what == What::Key)
+                    || *what == What::LedgerEntry
                     || (case.of == "keys" && case.about == "behind a key");
                 if finds {
                     assert_eq!(answer.code, "done", "{label}");
-                    let foreign = [foreign.account.uuid(), foreign.key.uuid(), foreign.entry.uuid()];
+                    let foreign = [
+                        foreign.account.uuid(),
+                        foreign.key.uuid(),
+                        foreign.entry.uuid(),
+                        foreign.ledger_entry.uuid(),
+                    ];
                     assert!(!foreign.iter().any(|id| answer.debug.contains(&id.to_string())), "{label}");
                 } else if case.of == "delete_account" && *what == What::Workspace {
                     // A plan about a workspace that one is not in is about nothing.
                     assert_eq!(answer.code, "done", "{label}");
                     continue;
                 } else {
-                    let codes = ["not_found", "bad_successor", "key_not_exposed"];
+                    let codes =
+                        ["not_found", "bad_successor", "key_not_exposed", "no_such_limit", "no_such_spender"];
                     assert!(codes.contains(&answer.code.as_str()), "{label}: {answer:?}");
                     refused += 1;
                 }
