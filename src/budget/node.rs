@@ -369,15 +369,12 @@ impl Node {
         let beat = self.beat();
         let step = lease.step(want, &beat);
         let done = self.steps(core::slice::from_ref(&step)).await.map_err(SpendError::Unavailable)?;
-        let answer = match done.into_iter().next().flatten() {
-            Some(stepped) => {
-                let claimed = lease.done(&stepped, &beat, claim);
-                Ok((stepped, claimed))
-            }
-            None => {
-                lease.lost();
-                Err(SpendError::Gone)
-            }
+        let answer = if let Some(stepped) = done.into_iter().next().flatten() {
+            let claimed = lease.done(&stepped, &beat, claim);
+            Ok((stepped, claimed))
+        } else {
+            lease.lost();
+            Err(SpendError::Gone)
         };
         if lease.is_over() {
             locked(&self.leases).remove(&lease.place.id);
