@@ -34,6 +34,7 @@
 pub(crate) mod books;
 mod check;
 mod error;
+mod keyed;
 mod lease;
 mod node;
 mod options;

@@ -43,7 +43,7 @@ const LEASE: Duration = Duration::from_millis(800);
 
 fn store(file: &str) -> SqliteStore {
     // Killing a process loses nothing that the operating system has; losing power is not tested here.
-    let options = SqliteOptions::default().durability(Durability::Normal).patience(Duration::from_secs(60));
+    let options = SqliteOptions::default().durability(Durability::Normal).patience(Duration::from_mins(1));
     SqliteStore::open(file, options).unwrap()
 }
 

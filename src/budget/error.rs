@@ -22,6 +22,10 @@ pub enum SpendError {
     /// The workspace is gone, and its money with it.
     #[error("there is no such workspace any more")]
     Gone,
+    /// The [`Budget`](super::Budget) that reserved it, and all its clones, were dropped: nobody is left to write what is
+    /// settled. What was reserved is unaccounted once its lease ends.
+    #[error("the budget that this was reserved from was dropped")]
+    Ended,
     /// The ledger cannot be written at present. Nothing is reserved; what was to be settled is kept, and tried again by the
     /// heartbeat.
     #[error("money cannot be reserved at present")]
@@ -117,6 +121,7 @@ impl Coded for SpendError {
         match self {
             Self::Refused(refusal) => refusal.code(),
             Self::Gone => "workspace_gone",
+            Self::Ended => "budget_ended",
             Self::Unavailable(_) => "spending_unavailable",
         }
     }

@@ -2,12 +2,13 @@
 
 use core::time::Duration;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use jiff::Timestamp;
 use tokio::sync::Mutex as Turn;
 
 use super::books::{More, Step, Stepped, Took};
+use super::node::Node;
 use crate::id::{HoldId, NodeId, ProjectId, WorkspaceId};
 use crate::money::{Amount, Cost, Credits, MAX_AMOUNT};
 use crate::spend::{Day, Spender};
@@ -34,6 +35,8 @@ pub(super) struct Place {
 /// A hold of this node's.
 pub(super) struct Lease {
     pub(super) place: Place,
+    /// Weak, so that a reservation touches nothing that all threads count in.
+    node: Weak<Node>,
     /// Held by the one step at work on it.
     pub(super) turn: Arc<Turn<()>>,
     state: Mutex<State>,
@@ -44,6 +47,8 @@ struct State {
     free: i64,
     reserved: i64,
     spent: HashMap<Spender, i64>,
+    /// Who spent last, and what they have spent in a row: most slices are spent from by one at a time.
+    last: Option<(Spender, i64)>,
     /// Until when, on the monotonic clock, reservations may be made from it.
     usable_until: Duration,
     /// Set for good once nothing is to be reserved from it any more: what is free goes back.
@@ -96,14 +101,16 @@ pub(super) struct Want {
 }
 
 impl Lease {
-    pub(super) fn new(place: Place) -> Arc<Self> {
+    pub(super) fn new(place: Place, node: Weak<Node>) -> Arc<Self> {
         Arc::new(Self {
             place,
+            node,
             turn: Arc::default(),
             state: Mutex::new(State {
                 free: 0,
                 reserved: 0,
                 spent: HashMap::new(),
+                last: None,
                 usable_until: Duration::ZERO,
                 retired: false,
                 phase: Phase::New,
@@ -117,6 +124,17 @@ impl Lease {
                 refilled_at: Duration::ZERO,
             }),
         })
+    }
+
+    /// The node, while it is there.
+    pub(super) fn node(&self) -> Option<Arc<Node>> {
+        self.node.upgrade()
+    }
+
+    /// Whether the node is still there, to write what is settled.
+    #[inline]
+    pub(super) fn has_node(&self) -> bool {
+        self.node.strong_count() > 0
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -144,9 +162,13 @@ impl Lease {
         let mut state = self.state();
         state.reserved -= reserved;
         state.free = (state.free + reserved - cost).max(0);
-        if cost > 0 {
-            let spent = state.spent.entry(spender).or_default();
-            *spent = spent.saturating_add(cost);
+        match &mut state.last {
+            _ if cost == 0 => {}
+            Some((last, spent)) if *last == spender => *spent = spent.saturating_add(cost),
+            _ => {
+                state.put_by();
+                state.last = Some((spender, cost));
+            }
         }
     }
 
@@ -177,7 +199,7 @@ impl Lease {
     /// Whether nothing of it is left, here and in the store, and nothing will come.
     pub(super) fn is_over(&self) -> bool {
         let state = self.state();
-        let empty = state.reserved == 0 && state.spent.is_empty() && state.pending.is_none();
+        let empty = state.reserved == 0 && !state.has_spent() && state.pending.is_none();
         empty && (state.phase == Phase::Gone || (state.retired && state.phase == Phase::New))
     }
 
@@ -194,7 +216,7 @@ impl Lease {
         let give_back = state.retired || idle || !self.place.slice;
         let renew = state.phase == Phase::Live && beat.monotonic + beat.lease / 2 >= state.usable_until;
         let due = state.pending.is_some()
-            || !state.spent.is_empty()
+            || state.has_spent()
             || (give_back && state.stored > state.reserved)
             || (renew && state.stored > 0);
         due.then_some(Want { more: None, give_back })
@@ -219,6 +241,7 @@ impl Lease {
         if want.give_back {
             state.free = 0;
         }
+        state.put_by();
         let spent =
             core::mem::take(&mut state.spent).into_iter().flat_map(|(spender, sum)| costs(spender, sum));
         state.number += 1;
@@ -277,6 +300,7 @@ impl Lease {
     pub(super) fn lost(&self) {
         let mut state = self.state();
         state.pending = None;
+        state.last = None;
         state.spent.clear();
         (state.retired, state.phase, state.free, state.stored) = (true, Phase::Gone, 0, 0);
     }
@@ -284,6 +308,20 @@ impl Lease {
     /// Whether a step was sent of which nobody knows what came of it.
     pub(super) fn is_pending(&self) -> bool {
         self.state().pending.is_some()
+    }
+}
+
+impl State {
+    fn has_spent(&self) -> bool {
+        self.last.is_some() || !self.spent.is_empty()
+    }
+
+    /// Puts what the last one has spent to what all have.
+    fn put_by(&mut self) {
+        if let Some((spender, sum)) = self.last.take() {
+            let spent = self.spent.entry(spender).or_default();
+            *spent = spent.saturating_add(sum);
+        }
     }
 }
 

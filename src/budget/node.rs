@@ -5,13 +5,13 @@ use core::future::Future;
 use core::sync::atomic::{AtomicU64, Ordering};
 use core::time::Duration;
 use std::collections::HashMap;
-use std::hash::{BuildHasher as _, Hash, RandomState};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use tokio::sync::{Mutex as Turn, MutexGuard as Turned};
 
 use super::books::{self, BookError, Step, Stepped, Took};
 use super::error::{Refusal, SpendError};
+use super::keyed::{Keyed, Seed, Table, Who};
 use super::lease::{Beat, Lease, Place, Want};
 use super::options::{BadOptions, BudgetOptions};
 use super::purse::Purse;
@@ -34,10 +34,13 @@ pub struct Budget {
     pub(super) node: Arc<Node>,
 }
 
-/// Who spends what.
-type Who = (ProjectId, Spender);
 /// Whose limits a lease counts against.
 type Line = (ProjectId, Option<Spender>);
+
+/// A part of all seats, on a cache line of its own.
+#[repr(align(128))]
+#[derive(Default)]
+struct Shard(Mutex<Table<Seat>>);
 
 /// Where a spender's money comes from.
 #[derive(Clone)]
@@ -62,8 +65,9 @@ pub(super) struct Node {
     entropy: Arc<dyn Entropy>,
     id: NodeId,
     pub(super) options: BudgetOptions,
-    hasher: RandomState,
-    seats: Box<[Mutex<HashMap<Who, Seat>>]>,
+    me: Weak<Node>,
+    seed: Seed,
+    seats: Box<[Shard]>,
     lines: Mutex<HashMap<Line, Arc<Lease>>>,
     leases: Mutex<HashMap<HoldId, Arc<Lease>>>,
     refused: Mutex<HashMap<Who, Refused>>,
@@ -106,22 +110,23 @@ impl Budget {
     ) -> Result<Self, BadOptions> {
         let options = options.checked()?;
         let id = entropy.id(clock.now()).map_err(|_| BadOptions)?;
-        let node = Node {
+        let node = Arc::new_cyclic(|me| Node {
+            me: Weak::clone(me),
             ledger: Arc::new(ledger),
             clock,
             entropy,
             id,
             options,
-            hasher: RandomState::new(),
-            seats: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            seed: Seed::new(),
+            seats: (0..SHARDS).map(|_| Shard::default()).collect(),
             lines: Mutex::default(),
             leases: Mutex::default(),
             refused: Mutex::default(),
             questions: AtomicU64::new(0),
             gates: (0..SHARDS).map(|_| Turn::default()).collect(),
             given_back: tokio::sync::Notify::new(),
-        };
-        Ok(Self { node: Arc::new(node) })
+        });
+        Ok(Self { node })
     }
 
     /// Sets money aside before the work, under every limit that counts. From a slice that the node has it takes no I/O.
@@ -131,11 +136,11 @@ impl Budget {
     pub async fn reserve(&self, purse: Purse, amount: Amount) -> Result<Reservation, SpendError> {
         let who = (purse.project, purse.spender);
         if let Some(lease) = self.node.warm(who, amount) {
-            return Ok(Reservation::new(Arc::clone(&self.node), &purse, lease, amount));
+            return Ok(Reservation::new(&purse, lease, amount));
         }
         // Boxed, so that the future of a warm reservation stays small.
         let lease = Box::pin(self.node.ask(&purse, amount)).await?;
-        Ok(Reservation::new(Arc::clone(&self.node), &purse, lease, amount))
+        Ok(Reservation::new(&purse, lease, amount))
     }
 
     /// How many holds the node has. For metrics.
@@ -157,17 +162,18 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Node {
     #[allow(clippy::expect_used, reason = "the index is below the number of shards")]
-    fn shard<'a, T>(&self, of: &'a [T], who: impl Hash) -> &'a T {
-        let at = usize::try_from(self.hasher.hash_one(who) % 64).unwrap_or(0);
-        of.get(at).expect("there is such a shard")
+    fn shard<'a, T>(of: &'a [T], who: &Keyed) -> &'a T {
+        of.get(who.shard(SHARDS)).expect("there is such a shard")
     }
 
     fn seat(&self, who: Who) -> Option<Seat> {
-        locked(self.shard(&self.seats, who)).get(&who).cloned()
+        let who = self.seed.of(who);
+        locked(&Self::shard(&self.seats, &who).0).get(&who).cloned()
     }
 
     fn put_seat(&self, who: Who, seat: Seat) {
-        locked(self.shard(&self.seats, who)).insert(who, seat);
+        let who = self.seed.of(who);
+        locked(&Self::shard(&self.seats, &who).0).insert(who, seat);
     }
 
     /// Reserves from the spender's slice.
@@ -258,7 +264,7 @@ impl Node {
     }
 
     async fn gate(&self, who: Who) -> Turned<'_, ()> {
-        self.shard(&self.gates, who).lock().await
+        Self::shard(&self.gates, &self.seed.of(who)).lock().await
     }
 
     /// A refusal that the store agreed to after somebody had asked is that one's, too.
@@ -270,7 +276,8 @@ impl Node {
 
     /// Forgets where a spender's money came from.
     fn stand_up(&self, who: Who) {
-        locked(self.shard(&self.seats, who)).remove(&who);
+        let who = self.seed.of(who);
+        locked(&Self::shard(&self.seats, &who).0).remove(&who);
     }
 
     /// The node's slice on a line; a new one, if the one that is there can be reserved from no more.
@@ -292,7 +299,8 @@ impl Node {
     ) -> Result<Arc<Lease>, SpendError> {
         let id = self.entropy.id(self.clock.now()).map_err(|e| SpendError::Unavailable(e.into()))?;
         let (workspace, project, node) = (purse.workspace, purse.project, self.id);
-        let lease = Lease::new(Place { id, workspace, project, line, node, day, slice });
+        let lease =
+            Lease::new(Place { id, workspace, project, line, node, day, slice }, Weak::clone(&self.me));
         locked(&self.leases).insert(id, Arc::clone(&lease));
         Ok(lease)
     }
@@ -361,15 +369,12 @@ impl Node {
         let beat = self.beat();
         let step = lease.step(want, &beat);
         let done = self.steps(core::slice::from_ref(&step)).await.map_err(SpendError::Unavailable)?;
-        let answer = match done.into_iter().next().flatten() {
-            Some(stepped) => {
-                let claimed = lease.done(&stepped, &beat, claim);
-                Ok((stepped, claimed))
-            }
-            None => {
-                lease.lost();
-                Err(SpendError::Gone)
-            }
+        let answer = if let Some(stepped) = done.into_iter().next().flatten() {
+            let claimed = lease.done(&stepped, &beat, claim);
+            Ok((stepped, claimed))
+        } else {
+            lease.lost();
+            Err(SpendError::Gone)
         };
         if lease.is_over() {
             locked(&self.leases).remove(&lease.place.id);
@@ -427,7 +432,7 @@ impl Node {
         locked(&self.lines).retain(|_, lease| lease.is_usable(today));
         for shard in &self.seats {
             // An exact seat is asked for anew now and then: the limits may have changed.
-            locked(shard).retain(|_, seat| matches!(seat, Seat::Slice(lease) if lease.is_usable(today)));
+            locked(&shard.0).retain(|_, seat| matches!(seat, Seat::Slice(lease) if lease.is_usable(today)));
         }
         locked(&self.refused).clear();
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::error::SpendError;
 use super::lease::{Lease, Want};
-use super::node::{Asked, Node};
+use super::node::Asked;
 use super::purse::Purse;
 use crate::id::{ProjectId, WorkspaceId};
 use crate::money::{Amount, Cost, Credits};
@@ -15,7 +15,6 @@ use crate::spend::Spender;
 /// gives all of it back.
 #[must_use = "dropping it gives the money back"]
 pub struct Reservation {
-    node: Arc<Node>,
     workspace: WorkspaceId,
     project: ProjectId,
     spender: Spender,
@@ -41,10 +40,10 @@ pub struct Settled {
 }
 
 impl Reservation {
-    pub(super) fn new(node: Arc<Node>, purse: &Purse, lease: Arc<Lease>, amount: Amount) -> Self {
+    pub(super) fn new(purse: &Purse, lease: Arc<Lease>, amount: Amount) -> Self {
         let (workspace, project, spender) = (purse.workspace, purse.project, purse.spender);
         let first = Part { lease, amount };
-        Self { node, workspace, project, spender, first, others: Vec::new(), settled: false }
+        Self { workspace, project, spender, first, others: Vec::new(), settled: false }
     }
 
     /// How much is set aside.
@@ -72,16 +71,17 @@ impl Reservation {
     /// # Errors
     /// [`SpendError::Refused`] when too little is left; what was set aside before stays.
     pub async fn extend(&mut self, by: Amount) -> Result<(), SpendError> {
+        let node = self.first.lease.node().ok_or(SpendError::Ended)?;
         let sum = self.first.amount.credits().plus(by.credits()).ok().and_then(|sum| Amount::new(sum).ok());
         if let Some(sum) = sum {
-            let asked = self.node.refill(&self.first.lease, self.spender, by, (None, true)).await?;
+            let asked = node.refill(&self.first.lease, self.spender, by, (None, true)).await?;
             match asked {
                 Asked::Reserved => {
                     self.first.amount = sum;
                     return Ok(());
                 }
                 // The period that it belongs to has nothing left; a new one would not pay for it.
-                Asked::Short(refusal, _) if self.node.is_past(&self.first.lease) => {
+                Asked::Short(refusal, _) if node.is_past(&self.first.lease) => {
                     return Err(SpendError::Refused(refusal));
                 }
                 // What cannot be had here is asked for as a new reservation is, with all patience.
@@ -89,7 +89,7 @@ impl Reservation {
             }
         }
         let purse = Purse { workspace: self.workspace, project: self.project, spender: self.spender };
-        let lease = self.node.ask(&purse, by).await?;
+        let lease = node.ask(&purse, by).await?;
         self.others.push(Part { lease, amount: by });
         Ok(())
     }
@@ -102,6 +102,9 @@ impl Reservation {
     /// the heartbeat.
     pub async fn settle(mut self, cost: Cost) -> Result<Settled, SpendError> {
         self.settled = true;
+        if !self.first.lease.has_node() {
+            return Err(SpendError::Ended);
+        }
         let reserved = self.amount();
         let mut left = cost.credits();
         for part in &self.others {
@@ -112,11 +115,12 @@ impl Reservation {
         self.settle_part(&self.first, left);
         for part in self.others.iter().chain([&self.first]) {
             if !part.lease.place.slice {
+                let node = part.lease.node().ok_or(SpendError::Ended)?;
                 let _turn = part.lease.turn.lock().await;
                 if part.lease.is_pending() {
-                    self.node.send(&part.lease, Want { more: None, give_back: true }, None).await?;
+                    node.send(&part.lease, Want { more: None, give_back: true }, None).await?;
                 }
-                self.node.send(&part.lease, Want { more: None, give_back: true }, None).await?;
+                node.send(&part.lease, Want { more: None, give_back: true }, None).await?;
             }
         }
         let beyond = cost.credits().minus(reserved).unwrap_or_default().max(Credits::ZERO);
@@ -136,8 +140,10 @@ impl Drop for Reservation {
         }
         for part in self.others.iter().chain([&self.first]) {
             part.lease.release(part.amount);
-            if !part.lease.place.slice {
-                self.node.given_back.notify_one();
+            if !part.lease.place.slice
+                && let Some(node) = part.lease.node()
+            {
+                node.given_back.notify_one();
             }
         }
     }

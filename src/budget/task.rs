@@ -1,14 +1,14 @@
 //! The heartbeat.
 
 use core::time::Duration;
+use std::sync::Arc;
 
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::books::BookError;
-use super::lease::{Beat, Lease, Want};
+use super::lease::Lease;
 use super::node::{Budget, Node};
-use std::sync::Arc;
 
 /// The most steps in one transaction.
 const BATCH: usize = 64;
@@ -42,7 +42,7 @@ impl Budget {
         for lease in node.recalled().await? {
             lease.retire();
         }
-        node.work_off(|lease, beat| lease.due(beat)).await?;
+        node.work_off().await?;
         node.expire_abandoned(ABANDONED).await?;
         node.tidy();
         Ok(())
@@ -57,7 +57,7 @@ impl Budget {
         for lease in self.node.leases() {
             lease.retire();
         }
-        self.node.work_off(|lease, beat| lease.due(beat)).await?;
+        self.node.work_off().await?;
         self.node.tidy();
         Ok(())
     }
@@ -96,7 +96,7 @@ async fn run(budget: Budget, mut stopped: watch::Receiver<()>) {
 
 impl Node {
     /// Does what is due of all leases, a batch in each transaction.
-    async fn work_off(&self, due: impl Fn(&Lease, &Beat) -> Option<Want>) -> Result<(), BookError> {
+    async fn work_off(&self) -> Result<(), BookError> {
         let mut leases = self.leases();
         // The ledgers are locked in the order of their workspaces' ids.
         leases.sort_unstable_by_key(|lease| (lease.place.workspace, lease.place.id));
@@ -107,7 +107,7 @@ impl Node {
         while let Some(lease) = rest.next() {
             // One at which a step is at work already needs nothing.
             if let Ok(turn) = Arc::clone(&lease.turn).try_lock_owned()
-                && let Some(want) = due(&lease, &beat)
+                && let Some(want) = lease.due(&beat)
             {
                 let step = lease.step(want, &beat);
                 batch.push((lease, turn, step));

@@ -70,15 +70,12 @@ impl Seed {
             rest = behind;
         }
         // At most 16 are left. Two words that may overlap are read faster than what is left of one.
-        match (text.first_chunk::<8>(), text.last_chunk::<8>()) {
-            (Some(_), Some(last)) => {
-                let first = rest.first_chunk().or_else(|| text.first_chunk());
-                fold(hash ^ word(first), word(Some(last)) ^ self.1 ^ length)
-            }
-            _ => {
-                let bytes = rest.iter().fold(0, |word, byte| word << 8 | u64::from(*byte));
-                fold(hash ^ bytes, self.1 ^ length)
-            }
+        if let Some(last) = text.last_chunk::<8>() {
+            let first = rest.first_chunk().or_else(|| text.first_chunk());
+            fold(hash ^ word(first), word(Some(last)) ^ self.1 ^ length)
+        } else {
+            let bytes = rest.iter().fold(0, |word, byte| word << 8 | u64::from(*byte));
+            fold(hash ^ bytes, self.1 ^ length)
         }
     }
 }
@@ -105,16 +102,11 @@ impl Sums {
     /// Puts a sum in; whether it was merged into one that is there.
     pub(super) fn merge(&mut self, hash: u64, sum: Sum) -> bool {
         let (place, hour) = (sum.place(), sum.hour());
-        match self.get(hash, &place, hour) {
-            Some(present) => {
-                present.merge(&sum);
-                true
-            }
-            None => {
-                self.put(hash, sum);
-                false
-            }
+        let present = self.get(hash, &place, hour).map(|present| present.merge(&sum));
+        if present.is_none() {
+            self.put(hash, sum);
         }
+        present.is_some()
     }
 
     pub(super) fn put(&mut self, hash: u64, sum: Sum) {

@@ -225,7 +225,9 @@ async fn every_count_of_many_threads_is_in_one_sum_each() {
             })
         })
         .collect();
-    threads.into_iter().for_each(|thread| thread.join().unwrap());
+    for thread in threads {
+        thread.join().unwrap();
+    }
     // Each thread counts for itself; a flush adds them up.
     assert!(recorder.pending() >= 1_500);
     assert_eq!(recorder.flush().await.unwrap(), 1_500);

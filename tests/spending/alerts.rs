@@ -54,7 +54,7 @@ on_every_store! {
             stage.world.clock.advance(Duration::from_secs(13 * 3_600));
             let person = stage.world.sign_in(&stage.person.email, crate::world::PASSWORD).await;
             let member = stage.world.at_home(&person).await;
-            let stage = Stage { member, person, ..stage };
+            let stage = Stage { person, member, ..stage };
             spend(&stage, &node, 55).await;
             assert_eq!(told(&stage, true).await, [50, 50, 80, 100]);
             // A service that keeps its place can read them all.

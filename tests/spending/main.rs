@@ -21,6 +21,9 @@
     clippy::maybe_infinite_iter,
     clippy::assigning_clones,
     clippy::sliced_string_as_bytes,
+    clippy::default_trait_access,
+    clippy::duration_suboptimal_units,
+    clippy::cast_possible_wrap,
     reason = "a test that cannot be set up has failed"
 )]
 

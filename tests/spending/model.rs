@@ -24,7 +24,7 @@ const STEPS: usize = 2_000;
 const NODES: usize = 3;
 const LEASE: Duration = Duration::from_secs(10);
 
-/// A generator that a seed repeats (SplitMix64).
+/// A generator that a seed repeats (splitmix, 64 bits).
 struct Dice(u64);
 
 impl Dice {
@@ -431,7 +431,7 @@ async fn histories(world: impl AsyncFn() -> World, histories: u64, first_seed: u
         // One of them again: PORTCULLIS_SEED=7
         let chosen = std::env::var("PORTCULLIS_SEED").ok().and_then(|seed| seed.parse().ok());
         let seed = chosen.unwrap_or(first_seed + number);
-        let mode = if seed % 2 == 0 { LimitMode::Exact } else { LimitMode::Leased };
+        let mode = if seed.is_multiple_of(2) { LimitMode::Exact } else { LimitMode::Leased };
         eprintln!("history {seed}, {mode:?}");
         let mut history = History::begin(world().await, mode, seed).await;
         for step in 0..STEPS {

@@ -60,8 +60,8 @@ on_every_store! {
         let key = &shown["keys"][0];
         let expected = [
             "account", "allowlist", "created_at", "created_by", "environment", "expires_at", "id", "kind",
-            "last_used_at", "name", "project", "rate_limit", "requests", "revoked_at", "scopes", "secrets",
-            "suspended_at", "suspended_by_operator_at",
+            "last_refused_at", "last_used_at", "name", "project", "rate_limit", "refusals", "requests",
+            "revoked_at", "scopes", "secrets", "suspended_at", "suspended_by_operator_at",
         ];
         assert_eq!(fields(key), expected.map(String::from).into());
         let expected = ["created_at", "ends_at", "hint", "id", "shown_to"];

@@ -60,7 +60,9 @@ impl Team {
 
 fn sum(points: &[UsagePoint]) -> UsageCounts {
     let mut sum = UsageCounts::default();
-    points.iter().for_each(|point| sum.add(&point.counts));
+    for point in points {
+        sum.add(&point.counts);
+    }
     sum
 }
 

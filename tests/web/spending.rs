@@ -144,7 +144,9 @@ impl Service {
     async fn send(&self, path: &str, headers: &[(&str, String)]) -> Said {
         let mut text = format!("POST {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n", self.address);
         for (name, value) in headers {
-            text.push_str(&format!("{name}: {value}\r\n"));
+            for part in [name, ": ", value, "\r\n"] {
+                text.push_str(part);
+            }
         }
         text.push_str("content-length: 0\r\n\r\n");
         let mut stream = tokio::net::TcpStream::connect(self.address).await.unwrap();

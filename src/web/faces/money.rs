@@ -33,7 +33,7 @@ impl From<MoneyError> for Problem {
 /// | 402 | `credit_exhausted`, `project_limit_reached`, `key_limit_reached`, `member_limit_reached` | waiting does not help: only money or another limit does |
 /// | 429 | the last three | the limit begins anew: `resets_at`, and `Retry-After` |
 /// | 404 | `workspace_gone` | the workspace was deleted meanwhile |
-/// | 503 | `spending_unavailable` | the ledger cannot be written at present: `Retry-After` |
+/// | 503 | `spending_unavailable`, `budget_ended` | the ledger cannot be written at present, or the node is shutting down: `Retry-After` |
 ///
 /// A refusal has these fields beside those of every problem: `limit` (whose: `pool`, `project`, `key` or `member`),
 /// `period` (`day`, `week`, `month` or `total`), `left` and `wanted` (credits, as decimal texts), `resets_at` (RFC 3339;
@@ -43,7 +43,9 @@ impl From<SpendError> for Problem {
         let problem = match &error {
             SpendError::Refused(refusal) => refused(refusal),
             SpendError::Gone => of(StatusCode::NOT_FOUND, &error),
-            SpendError::Unavailable(_) => of(StatusCode::SERVICE_UNAVAILABLE, &error).retry_after(1),
+            SpendError::Ended | SpendError::Unavailable(_) => {
+                of(StatusCode::SERVICE_UNAVAILABLE, &error).retry_after(1)
+            }
         };
         explained(problem, &error)
     }
