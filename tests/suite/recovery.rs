@@ -255,7 +255,8 @@ on_every_store! {
             assert!(found.len() > 100, "{}", found.len());
             columns.extend(found);
         }
-        for column in columns {
+        // Whether a node has answered a recall is nobody's secret.
+        for column in columns.iter().filter(|column| !column.ends_with("holds.answered")) {
             for word in ["hint", "question", "answer", "memorable", "birth", "maiden"] {
                 assert!(!column.contains(word), "{column}");
             }
