@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use tokio::task::yield_now;
 
 use super::flaw::{Flaw, no, none, same, there, yes};
-use super::ledger::{alert, credits, day, hold, limit, line, lock_ledger, pool, spend};
+use super::money::{alert, credits, day, hold, limit, line, lock_ledger, pool, spend};
 use super::races::{CALLERS, one_winner, race};
 use super::sample::{Seed, at, id, lock_account, lock_workspace};
 use super::{Fresh, look, transact};
