@@ -15,6 +15,7 @@
 //! | workspaces, projects, members, roles and policies are managed, people invited and removed | [`Dashboard::invite`], [`Dashboard::set_role`], [`Dashboard::offboard`] |
 //! | the audit log is chained, read and exported | [`Dashboard::seal_audit`], [`Dashboard::audit_log`], [`Dashboard::export_audit`] |
 //! | keys are made | [`Dashboard::issue_key`], [`Dashboard::rotate_key`] |
+//! | money is limited and spent | [`Dashboard::set_limit`], [`Dashboard::playground`], [`Dashboard::credit`] |
 //! | the service's operator acts | [`Operator`] |
 
 mod account;
@@ -29,6 +30,7 @@ mod housekeeping;
 mod inner;
 mod keys;
 mod link;
+mod money;
 mod onboarding;
 mod operator;
 mod outbox;
@@ -53,16 +55,18 @@ pub use builder::DashboardBuilder;
 pub use config::{BadConfig, SessionLimits, Throttles};
 pub use delete_account::{Fate, LeavingWorkspace};
 pub use error::{
-    AccountError, DeleteAccountError, Entitlement, Fault, InvitationError, KeyError, Lacks, OperatorError,
-    RecoveryError, ResetError, SessionError, SignInError, SignUpError, TeamError, WorkspaceError,
+    AccountError, DeleteAccountError, Entitlement, Fault, InvitationError, KeyError, Lacks, MoneyError,
+    OperatorError, RecoveryError, ResetError, SessionError, SignInError, SignUpError, TeamError,
+    WorkspaceError,
 };
 pub use housekeeping::{CatalogueMismatch, Swept};
 pub use keys::{
     Committed, Expiry, IssuedKey, KeyPage, KeyQuestion, KeyView, MAX_OVERLAP, NewKey, NewKeyKind, Rotation,
     SecretView,
 };
+pub use money::{Alerted, CreditView, LedgerPage, LimitView, NewLimit};
 pub use onboarding::{Onboarding, OnboardingStep};
-pub use operator::{BadOperatorName, Operator};
+pub use operator::{BadOperatorName, Grant, GrantedCredit, Operator};
 pub use outbox::Delivered;
 pub use recovery::RecoveryView;
 pub use second_factor::{ConfirmedTotp, SecondFactorStatus, TotpSetup};

@@ -69,6 +69,19 @@ impl EmailAddress {
         &self.canonical
     }
 
+    /// The mailbox that it most likely leads to: without a `+tag` (RFC 5233 calls it the detail), and at Gmail without
+    /// dots. It tells whether somebody was here before under another spelling; mail and identity go by
+    /// [`canonical`](Self::canonical).
+    #[must_use]
+    pub fn mailbox(&self) -> String {
+        let (local, domain) = self.canonical.split_once('@').unwrap_or((&self.canonical, ""));
+        let plain = local.split('+').next().filter(|plain| !plain.is_empty()).unwrap_or(local);
+        match domain {
+            "gmail.com" | "googlemail.com" => format!("{}@gmail.com", plain.replace('.', "")),
+            _ => format!("{plain}@{domain}"),
+        }
+    }
+
     /// What stands before the `@`, as written.
     #[must_use]
     pub fn local_part(&self) -> &str {

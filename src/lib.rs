@@ -75,6 +75,7 @@
 pub mod access;
 pub mod api;
 pub mod audit;
+pub mod budget;
 pub mod dashboard;
 pub mod email;
 pub mod error;

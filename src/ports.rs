@@ -6,9 +6,11 @@ mod clock;
 mod entropy;
 mod events;
 mod mail;
+mod starter;
 
 pub use breached::{BreachedPasswords, BreachedUnavailable, NoBreachedPasswords};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use entropy::{Entropy, EntropyExt, EntropyFailed, SystemEntropy};
 pub use events::{EVENT_FORMAT, EventKind, Outcome, SecurityEvent, SecurityEvents, TracingEvents};
 pub use mail::{Mail, Mailer, MailerError, Message, RecoveryOf};
+pub use starter::StarterCredit;

@@ -4,9 +4,11 @@
 //! [`Token`] is a random bearer value that is handed out once and stored as a digest; [`SealingKeys`] keep
 //! what must be read back (a TOTP secret, an unsent mail) as AES-256-GCM.
 
+mod mailbox;
 mod seal;
 mod token;
 
+pub use mailbox::MailboxKey;
 pub use seal::{SealContext, SealError, Sealed, SealingKey, SealingKeys};
 pub use secrecy::{ExposeSecret, SecretString};
 pub use token::{

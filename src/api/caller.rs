@@ -1,6 +1,7 @@
 //! A verified key.
 
 use crate::access::{ScopeBit, ScopeSet};
+use crate::budget::Purse;
 use crate::id::{AccountId, KeyId, ProjectId, WorkspaceId};
 use crate::key::SecretId;
 use crate::store::record::{Key, KeyKind};
@@ -67,6 +68,11 @@ impl Caller {
     #[must_use]
     pub fn scopes(&self) -> &ScopeSet {
         &self.scopes
+    }
+
+    /// The right to reserve money of the key's project once, for this request.
+    pub fn purse(&self) -> Purse {
+        Purse::of_key(self.workspace, self.project, self.key)
     }
 
     /// Whether it may do this. The bit is of the catalogue that the door was built with.

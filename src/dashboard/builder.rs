@@ -10,15 +10,16 @@ use tokio::sync::Notify;
 use super::Dashboard;
 use super::config::{BadConfig, Config, DAY, HOUR, SessionLimits, Throttles, bounded};
 use super::inner::{Gate, Inner};
+use super::money::starter::Starter;
 use crate::access::Catalogue;
 use crate::hashing::HashingPool;
 use crate::key::KeyFormat;
 use crate::password::{HashParams, HashScheme, PasswordPolicy, Peppers};
 use crate::ports::{
-    BreachedPasswords, Clock, Entropy, NoBreachedPasswords, SecurityEvents, SystemClock, SystemEntropy,
-    TracingEvents,
+    BreachedPasswords, Clock, Entropy, NoBreachedPasswords, SecurityEvents, StarterCredit, SystemClock,
+    SystemEntropy, TracingEvents,
 };
-use crate::secret::SealingKeys;
+use crate::secret::{MailboxKey, SealingKeys};
 use crate::store::record::Entitlements;
 use crate::store::{ChangeStream, Store};
 use crate::throttle::Counter;
@@ -35,6 +36,7 @@ pub struct DashboardBuilder {
     entropy: Arc<dyn Entropy>,
     breached: Arc<dyn BreachedPasswords>,
     events: Arc<dyn SecurityEvents>,
+    starter: Option<Starter>,
     params: HashParams,
     peppers: Option<Peppers>,
     threads: NonZeroUsize,
@@ -93,6 +95,7 @@ impl Dashboard {
             entropy: Arc::new(SystemEntropy::new()),
             breached: Arc::new(NoBreachedPasswords),
             events: Arc::new(TracingEvents),
+            starter: None,
             params: HashParams::default(),
             peppers: None,
             threads: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
@@ -106,6 +109,15 @@ impl DashboardBuilder {
     #[must_use]
     pub fn passwords(mut self, policy: PasswordPolicy) -> Self {
         self.config.passwords = policy;
+        self
+    }
+
+    /// Gives new accounts credit to start with, once for each mailbox: not again after deletion and return, and not to
+    /// accounts that an organisation provisions. By default there is none. `hook` decides (an
+    /// [`Amount`](crate::money::Amount) is one: the same for everybody); `key` comes from the service's secret store.
+    #[must_use]
+    pub fn starter_credit(mut self, key: MailboxKey, hook: impl StarterCredit) -> Self {
+        self.starter = Some(Starter { key, hook: Arc::new(hook) });
         self
     }
 
@@ -262,6 +274,7 @@ impl DashboardBuilder {
             catalogue: self.catalogue,
             format: self.format,
             sealing_keys: self.sealing_keys,
+            starter: self.starter,
             clock: self.clock,
             entropy: self.entropy,
             breached: self.breached,

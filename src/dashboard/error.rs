@@ -54,6 +54,21 @@ impl StoreFailure for Fault {
 
 /// The parts that all families share: a fault, and the conversions into it.
 macro_rules! family {
+    // Those that write the ledger have a variant for a sum that does not fit.
+    ($name:ident, ledger) => {
+        family!($name);
+
+        impl From<BookError> for $name {
+            fn from(error: BookError) -> Self {
+                match error {
+                    BookError::Store(error) => Self::Fault(Fault::Store(error)),
+                    BookError::Entropy(error) => Self::Fault(Fault::Entropy(error)),
+                    BookError::Broken(Broken::Overflow(error)) => Self::Overflow(error),
+                    BookError::Broken(_) => Self::Fault(Fault::Internal("ledger")),
+                }
+            }
+        }
+    };
     ($name:ident) => {
         impl From<Fault> for $name {
             fn from(fault: Fault) -> Self {
@@ -103,12 +118,14 @@ macro_rules! family {
 }
 
 mod account;
+mod money;
 mod operator;
 mod signing;
 mod team;
 mod workspace;
 
 pub use account::{AccountError, RecoveryError, SessionError};
+pub use money::MoneyError;
 pub use operator::OperatorError;
 pub use signing::{ResetError, SignInError, SignUpError};
 pub use team::{DeleteAccountError, Entitlement, InvitationError, Lacks, TeamError};

@@ -10,6 +10,7 @@ use tokio::sync::{MutexGuard, Notify};
 
 use super::config::Config;
 use super::error::Fault;
+use super::money::starter::Starter;
 use crate::access::Catalogue;
 use crate::audit::{Personal, Salt};
 use crate::hashing::{HashingError, HashingPool};
@@ -37,6 +38,7 @@ pub(super) struct Inner {
     pub(super) breached: Arc<dyn BreachedPasswords>,
     pub(super) events: Arc<dyn SecurityEvents>,
     pub(super) hashing: HashingPool,
+    pub(super) starter: Option<Starter>,
     pub(super) gate: Gate,
     /// The budget of failed sign-ins in this process from anywhere.
     pub(super) everywhere: Mutex<Counter>,

@@ -1,9 +1,11 @@
 //! What the service's operator may do: suspend and resume, on the record. Never sign in, never see a secret.
 
 mod audit;
+mod credit;
 mod plan;
 pub(super) mod recovery;
 
+pub use credit::{Grant, GrantedCredit};
 use serde_json::{Value, json};
 
 use super::Dashboard;

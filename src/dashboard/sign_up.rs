@@ -16,6 +16,7 @@ use super::throttling::Charges;
 use crate::access::Role;
 use crate::email::EmailAddress;
 use crate::error::Coded;
+use crate::money::Amount;
 use crate::ports::{EntropyExt, EventKind, Message, Outcome};
 use crate::secret::{TokenDigest, VerifyEmailToken};
 use crate::source::Source;
@@ -205,6 +206,7 @@ impl Dashboard {
         if !verified?.matches {
             return Err(SignUpError::WrongPassword);
         }
+        let starter = inner.starter_credit(&pending.email).await;
         inner
             .within(async |mut tx| {
                 let now = inner.now();
@@ -216,7 +218,8 @@ impl Dashboard {
                     set_at: pending.created_at,
                     compromised: false,
                 };
-                let opened = inner.open_account(&mut *tx, &pending.email, password, source).await?;
+                let opened =
+                    inner.open_account(&mut *tx, &pending.email, (password, starter), source).await?;
                 let mut account = opened.ok_or(SignUpError::InvalidLink)?;
                 charges.refund(&mut *tx, now).await?;
                 Ok(inner.first_session(&mut *tx, &mut account, source).await?)
@@ -267,13 +270,14 @@ impl Inner {
         self.owe_mail(tx, now, &sign_up.email, Message::VerifyEmail { link, expires_at }).await.map(drop)
     }
 
-    /// Opens an account for a verified address, with its personal workspace and a first project, and holds its lock;
+    /// Opens an account for a verified address, with its personal workspace, a first project and what it starts with, and holds its
+    /// lock;
     /// `None` when the address has an account.
     pub(super) async fn open_account(
         &self,
         tx: &mut dyn Transaction,
         email: &EmailAddress,
-        password: Password,
+        (password, starter): (Password, Option<Amount>),
         source: &Source,
     ) -> Result<Option<Locked<Account>>, Fault> {
         let now = self.now();
@@ -324,6 +328,7 @@ impl Inner {
         self.append(tx, &in_workspace(with_after(made, json!({ "name": project.name })), workspace.id))
             .await?;
 
+        self.grant_starter(tx, &workspace, email, starter).await?;
         Ok(Some(account))
     }
 

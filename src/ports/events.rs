@@ -83,6 +83,8 @@ pub enum EventKind {
     AccountDeleted,
     /// An operator-assisted recovery was opened, confirmed, cancelled or finished.
     RecoveryChanged,
+    /// A share of a spending limit, or of a workspace's credit, was used up.
+    LimitReached,
     /// An operator acted.
     OperatorActed,
     /// A mail could not be handed over.
@@ -123,6 +125,7 @@ impl EventKind {
         Self::InvitationAccepted,
         Self::AccountDeleted,
         Self::RecoveryChanged,
+        Self::LimitReached,
         Self::OperatorActed,
         Self::MailFailed,
         Self::BreachCheckFailed,

@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::email::EmailAddress;
 use crate::id::MailId;
+use crate::money::Credits;
+use crate::spend::Period;
 
 /// Delivers mail.
 #[async_trait]
@@ -138,6 +140,23 @@ pub enum Message {
         /// When.
         ends_at: Timestamp,
     },
+    /// A share of a spending limit, or of a workspace's credit, was used up: once for each period.
+    LimitReached {
+        /// The workspace's name.
+        workspace: String,
+        /// The project's name; none for the workspace's credit.
+        project: Option<String>,
+        /// Whether it is a limit of one key, or of one member.
+        of_one: bool,
+        /// How long the limit counts.
+        period: Period,
+        /// How many hundredths were used: 50, 80 or 100.
+        percent: u8,
+        /// The limit.
+        limit: Credits,
+        /// What was used of it.
+        used: Credits,
+    },
     /// The account was deleted by its holder.
     AccountDeleted,
     /// The service's operator has opened a recovery of the account, which waits and can be cancelled.
@@ -203,6 +222,7 @@ impl Message {
             Self::SecondFactorRequired { .. } => "second_factor_required",
             Self::KeysHandedOver { .. } => "keys_handed_over",
             Self::SecretEnds { .. } => "secret_ends",
+            Self::LimitReached { .. } => "limit_reached",
             Self::AccountDeleted => "account_deleted",
             Self::RecoveryOpened { .. } => "recovery_opened",
             Self::ConfirmRecoveryEmail { .. } => "confirm_recovery_email",
@@ -238,6 +258,8 @@ impl Message {
             Self::SecondFactorRequired { .. } => "A workspace asks for a second factor",
             Self::KeysHandedOver { .. } => "Service keys are now in your care",
             Self::SecretEnds { .. } => "Rotate a service key soon",
+            Self::LimitReached { percent: 100.., .. } => "A spending limit is used up",
+            Self::LimitReached { .. } => "A spending limit is being used up",
             Self::AccountDeleted => "Your account was deleted",
             Self::RecoveryOpened { .. } => "A recovery of your account was opened",
             Self::ConfirmRecoveryEmail { .. } => "Confirm this address for your account's recovery",
@@ -284,6 +306,22 @@ impl Message {
             Self::SecondFactorRequired { workspace } => format!("The workspace \"{workspace}\" asks every member for a second factor from now on. Set one up to come back in; your keys there go on working."),
             Self::KeysHandedOver { workspace, keys } => format!("These service keys of the workspace \"{workspace}\" are now in your care:\n\n{}", keys.join("\n")),
             Self::SecretEnds { workspace, key, ends_at } => format!("Somebody who knows a secret of the service key \"{key}\" has left the workspace \"{workspace}\". That secret ends at {ends_at}: rotate the key before then."),
+            Self::LimitReached { workspace, project, of_one, period, percent, limit, used } => {
+                let what = match (project, of_one) {
+                    (None, _) => format!("the credit of the workspace \"{workspace}\""),
+                    (Some(project), false) => {
+                        format!("the limit of the project \"{project}\" in the workspace \"{workspace}\"")
+                    }
+                    (Some(project), true) => format!(
+                        "the limit of one key or member in the project \"{project}\" of the workspace \"{workspace}\""
+                    ),
+                };
+                let each = match period {
+                    Period::Total => String::new(),
+                    period => format!(" for each {}", period.name()),
+                };
+                format!("{percent} % of {what} is used: {used} of {limit} credits{each}.")
+            }
             Self::AccountDeleted => "Your account was deleted, as you asked. What was known of you is erased.".to_owned(),
             Self::RecoveryOpened { what, due_at, link } => format!(
                 "The operator of the service was asked to replace the {} of your account. It will be done at {due_at} or later, unless somebody follows this link and cancels it:\n\n{link}\n\nIf you did not ask for it, cancel it now.", what.noun()

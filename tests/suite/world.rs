@@ -23,7 +23,8 @@ use portcullis::store::memory::MemoryStore;
 use portcullis::store::record::{AuditEntry, Grant, UsageDelta};
 use portcullis::store::sql::{SqliteOptions, SqliteStore};
 use portcullis::store::{
-    ChangeStream, KeyDirectory, Polled, Position, Snapshot, Store, StoreError, Transaction, UsageSink,
+    ChangeStream, KeyDirectory, Ledger, LedgerTransaction, Polled, Position, Snapshot, Store, StoreError,
+    Transaction, UsageSink,
 };
 
 /// A password that meets the default policy.
@@ -101,6 +102,13 @@ impl ChangeStream for AnyStore {
 impl KeyDirectory for AnyStore {
     async fn resolve(&self, id: SecretId) -> Result<Option<Grant>, StoreError> {
         each!(self, store => store.resolve(id).await)
+    }
+}
+
+#[async_trait]
+impl Ledger for AnyStore {
+    async fn begin_ledger(&self) -> Result<Box<dyn LedgerTransaction>, StoreError> {
+        each!(self, store => store.begin_ledger().await)
     }
 }
 

@@ -3,10 +3,13 @@
 use jiff::Timestamp;
 
 use super::Fault;
+use crate::budget::BookError;
 use crate::error::Coded;
 use crate::id::WorkspaceId;
+use crate::money::Overflow;
 use crate::ports::EntropyFailed;
 use crate::secret::SealError;
+use crate::spend::Broken;
 use crate::store::{StoreError, StoreFailure};
 
 /// What the service's operator does.
@@ -46,12 +49,24 @@ pub enum OperatorError {
     /// The recovery's new address was not proven.
     #[error("the new address was not confirmed")]
     RecoveryUnconfirmed,
+    /// An idempotency key is empty, too long, or has control characters.
+    #[error("an idempotency key is 1 to 100 characters without control characters")]
+    BadIdempotencyKey,
+    /// Something else was granted under that idempotency key.
+    #[error("something else was granted under that idempotency key")]
+    IdempotencyKeyReused,
+    /// Nothing is granted: the amount is zero, or a purchase of less.
+    #[error("a purchase is more than nothing, and an adjustment is not nothing")]
+    BadAmount,
+    /// A sum would be larger than can be kept.
+    #[error(transparent)]
+    Overflow(Overflow),
     /// Something failed that should not.
     #[error("something failed")]
     Fault(#[source] Fault),
 }
 
-family!(OperatorError);
+family!(OperatorError, ledger);
 
 impl Coded for OperatorError {
     fn code(&self) -> &'static str {
@@ -64,6 +79,10 @@ impl Coded for OperatorError {
             Self::EmailTaken => "email_taken",
             Self::RecoveryNotDue { .. } => "recovery_not_due",
             Self::RecoveryUnconfirmed => "recovery_unconfirmed",
+            Self::BadIdempotencyKey => "bad_idempotency_key",
+            Self::IdempotencyKeyReused => "idempotency_key_reused",
+            Self::BadAmount => "bad_amount",
+            Self::Overflow(error) => error.code(),
             Self::Fault(fault) => fault.code(),
         }
     }

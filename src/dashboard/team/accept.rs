@@ -172,11 +172,12 @@ impl Dashboard {
             inner.give_back(&charges).await?;
         }
         let hash = hash?;
+        let starter = inner.starter_credit(&email).await;
         inner
             .within(async |mut tx| {
                 let now = inner.now();
                 let password = Password { hash: hash.clone(), set_at: now, compromised: false };
-                let opened = inner.open_account(&mut *tx, &email, password, source).await?;
+                let opened = inner.open_account(&mut *tx, &email, (password, starter), source).await?;
                 let mut account = opened.ok_or(InvitationError::SignInFirst)?;
                 let accepting = inner.accepting(&mut *tx, &digest).await?;
                 if accepting.invitation.email.canonical() != email.canonical() {

@@ -131,7 +131,7 @@ pub(super) async fn a_recall_waits_for_the_slices_that_have_not_answered(fresh: 
     let away = Hold { slice: true, node: id(1), ..hold(17, elsewhere.id, other.id) };
     let (all, of_project) = (
         Recall { number: None, project: None, but: None },
-        Recall { number: None, project: Some(project), but: Some(second.id) },
+        Recall { number: None, project: Some(project), but: Some(second.node) },
     );
     let again = |number| Recall { number: Some(number), ..all };
     spend!(backend, |tx| {
@@ -145,7 +145,7 @@ pub(super) async fn a_recall_waits_for_the_slices_that_have_not_answered(fresh: 
     let (one, two, three) = spend!(backend, |tx| {
         let ledger = lock_ledger(&mut *tx, here).await?;
         let one = tx.recall_holds(&ledger, of_project).await?;
-        same("a project's slices but one", &tx.recalled_holds(id(1)).await?, &[first.id].into())?;
+        same("a project's slices but those of a node", &tx.recalled_holds(id(1)).await?, &[first.id].into())?;
         let two = tx.recall_holds(&ledger, all).await?;
         same("all slices that live", &tx.recalled_holds(id(1)).await?, &[first.id, third.id].into())?;
         same("another node's", &tx.recalled_holds(id(2)).await?, &[second.id].into())?;

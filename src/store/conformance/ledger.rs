@@ -55,6 +55,9 @@ pub(super) async fn limits_are_set_and_their_books_come_in_order(fresh: &Fresh) 
         let books = read.books(here, Some(other.id), Some(key), day(0)).await?;
         same("another workspace's project has no limits here", &books.len(), &1)?;
         same("limit", &read.limit(id(18)).await?, &expected.get(2).copied())?;
+        let spenders = read.limited_spenders(project).await?;
+        same("spenders with limits of their own", &spenders, &[key, member].into())?;
+        same("in no other project", &read.limited_spenders(other.id).await?, &[].into())?;
         none("an unknown limit", read.limit(id(99)).await?)?;
     });
     let moved = Limit { amount: credits(-3), mode: LimitMode::Exact, ..Limit::pool(here) };

@@ -1,5 +1,7 @@
 //! Money: limits, meters, holds and the ledger. All writes are guarded by the lock of a workspace's ledger.
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 use jiff::Timestamp;
 
@@ -33,8 +35,8 @@ pub struct Recall {
     pub number: Option<u64>,
     /// Only of this project.
     pub project: Option<ProjectId>,
-    /// Not this one: its node asks.
-    pub but: Option<HoldId>,
+    /// Not of this node: it asks, and gives back what of its own is idle by itself.
+    pub but: Option<NodeId>,
 }
 
 /// How a recall stands.
@@ -115,6 +117,9 @@ pub trait LedgerReads: Send {
         from: Day,
         until: Day,
     ) -> Stored<LedgerSums>;
+
+    /// Which spenders have limits of their own in a project.
+    async fn limited_spenders(&mut self, project: ProjectId) -> Stored<BTreeSet<Spender>>;
 
     /// Alerts of all workspaces in id order, from behind `after`, at most `limit`.
     async fn alerts(&mut self, after: Option<AlertId>, limit: u32) -> Stored<Vec<Alert>>;

@@ -1,6 +1,7 @@
 //! Limits, meters, holds and the ledger.
 
 use core::ops::Bound::{Excluded, Included, Unbounded};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -118,6 +119,14 @@ impl<W: Send> LedgerReads for View<W> {
             }
         }
         sums.read()
+    }
+
+    async fn limited_spenders(&mut self, project: ProjectId) -> Stored<BTreeSet<Spender>> {
+        let state = self.read();
+        let Some(project) = state.projects.get(&project) else { return Ok(BTreeSet::new()) };
+        let limits = state.limits_of.of(project.workspace).filter_map(|id| state.limits.get(&id));
+        let of_project = limits.filter(|limit| limit.of.project() == Some(project.id));
+        Ok(of_project.filter_map(|limit| limit.of.spender()).collect())
     }
 
     async fn alerts(&mut self, after: Option<AlertId>, limit: u32) -> Stored<Vec<Alert>> {
@@ -323,7 +332,7 @@ impl State {
                 && hold.slice
                 && hold.answered < number
                 && recall.project.is_none_or(|project| project == hold.project)
-                && recall.but.is_none_or(|but| but != hold.id)
+                && recall.but.is_none_or(|but| but != hold.node)
         })
     }
 }

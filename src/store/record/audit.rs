@@ -353,6 +353,14 @@ actions! {
     RecoveryCancelled = "recovery.cancelled",
     /// An operator finished a recovery.
     RecoveryFinished = "recovery.finished",
+    /// Credit was granted: to start with, bought, or as an adjustment.
+    CreditGranted = "credit.granted",
+    /// It was said what became of money that was unaccounted.
+    CreditAccounted = "credit.accounted",
+    /// A spending limit was set.
+    LimitSet = "limit.set",
+    /// A spending limit was removed.
+    LimitRemoved = "limit.removed",
     /// A key was issued.
     KeyIssued = "key.issued",
     /// A key was given another secret.

@@ -117,6 +117,7 @@ pass_on! {
         fn hold(id: HoldId) -> Option<Hold>;
         fn open_holds(workspace: WorkspaceId, after: Option<HoldId>, limit: u32) -> Vec<Hold>;
         fn recalled_holds(node: NodeId) -> Vec<HoldId>;
+        fn limited_spenders(project: ProjectId) -> BTreeSet<Spender>;
         fn abandoned_holds(now: Timestamp, limit: u32) -> Vec<(WorkspaceId, HoldId)>;
         fn ledger_entries(workspace: WorkspaceId, after: Option<LedgerEntryId>, limit: u32) -> Vec<LedgerEntry>;
         fn ledger_entry_by_key(workspace: WorkspaceId, key: &str) -> Option<LedgerEntry>;

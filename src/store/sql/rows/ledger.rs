@@ -157,6 +157,10 @@ fn limited(row: &mut Reader<'_>, project: &'static str, spender: &'static str) -
     }
 }
 
+pub(in crate::store::sql) fn spender(row: &mut Reader<'_>) -> Stored<Option<Spender>> {
+    opt_spender(row, "limits.spender")
+}
+
 fn opt_spender(row: &mut Reader<'_>, what: &'static str) -> Stored<Option<Spender>> {
     let read = |bytes| Spender::from_bytes(bytes).map_err(|_| StoreError::Corrupt { what });
     row.opt_array(what)?.map(read).transpose()

@@ -1,5 +1,7 @@
 //! Limits, meters, holds and the ledger.
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 use jiff::Timestamp;
 use rusqlite::params;
@@ -122,6 +124,11 @@ impl<L: Lease> LedgerReads for Open<L> {
             }
         }?;
         Ok(sums.unwrap_or_default())
+    }
+
+    async fn limited_spenders(&mut self, project: ProjectId) -> Stored<BTreeSet<Spender>> {
+        let all = self.conn()?.many(sql::LIMITED_SPENDERS, params![id(project)], read::spender)?;
+        Ok(all.into_iter().flatten().collect())
     }
 
     async fn alerts(&mut self, after: Option<AlertId>, limit: u32) -> Stored<Vec<Alert>> {

@@ -107,6 +107,7 @@ mod tests {
             ("BOOKS", "(workspace=? AND project=? AND spender=?)"),
             ("BOOKS", "(limit_id=? AND day=?) LEFT-JOIN"),
             ("ALL_BOOKS", "(workspace=? AND id>?)"),
+            ("LIMITED_SPENDERS", "(workspace=? AND project=? AND spender>?)"),
             ("OPEN_HOLDS", "(workspace=? AND state=? AND id>?)"),
             ("RECALLED_HOLDS", "(node=?)"),
             ("ABANDONED_HOLDS", "(state=? AND expires_at<?)"),
