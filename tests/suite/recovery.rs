@@ -255,7 +255,9 @@ on_every_store! {
             assert!(found.len() > 100, "{}", found.len());
             columns.extend(found);
         }
-        for column in columns {
+        // The number of the last recall of money that a process has answered.
+        let of_money = |column: &str| column.contains("holds") && column.ends_with(".answered");
+        for column in columns.into_iter().filter(|column| !of_money(column)) {
             for word in ["hint", "question", "answer", "memorable", "birth", "maiden"] {
                 assert!(!column.contains(word), "{column}");
             }
