@@ -81,7 +81,7 @@ impl Hasher for AsItIs {
     fn write(&mut self, bytes: &[u8]) {
         // Only numbers are ever hashed; anything else still counts.
         for byte in bytes {
-            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+            self.0 = self.0.wrapping_mul(257).wrapping_add(u64::from(*byte));
         }
     }
 
