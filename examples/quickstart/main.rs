@@ -9,6 +9,7 @@
     reason = "a tour in one piece, on the machine's clock"
 )]
 
+mod money;
 mod team;
 
 use std::collections::BTreeSet;
@@ -87,8 +88,9 @@ async fn main() -> Done {
         seals,
     )?
     .build()?;
-    let programs =
-        ApiDoor::builder(store.clone(), store.clone(), Arc::clone(&catalogue), format).usage(store).build();
+    let programs = ApiDoor::builder(store.clone(), store.clone(), Arc::clone(&catalogue), format)
+        .usage(store.clone())
+        .build();
     let source = Source::from_address("192.0.2.10".parse()?).with_user_agent("quickstart");
     let mail = Terminal::default();
 
@@ -198,6 +200,8 @@ async fn main() -> Done {
     println!("   the key made {} allowed requests, the last at {:?}", key.requests, key.last_used_at);
     people.send_mail(&mail).await?;
 
+    money::tour(&people, &operator, &member, project, store).await?;
+    people.send_mail(&mail).await?;
     team::tour(&people, &programs, &mail, &session, &source).await?;
     people.send_mail(&mail).await?;
     println!("\nAll done. The database is deleted now.");

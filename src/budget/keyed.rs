@@ -49,7 +49,7 @@ impl Seed {
     /// Both halves of a product, so that every bit counts in every other.
     #[inline]
     fn mix(&self, value: u64) -> u64 {
-        let product = u128::from(value ^ self.0).wrapping_mul(u128::from(self.1));
+        let product = u128::from(value ^ self.0) * u128::from(self.1);
         #[allow(clippy::cast_possible_truncation, reason = "the two halves")]
         let (low, high) = (product as u64, (product >> 64) as u64);
         low ^ high
@@ -81,7 +81,7 @@ impl Hasher for AsItIs {
     fn write(&mut self, bytes: &[u8]) {
         // Only numbers are ever hashed; anything else still counts.
         for byte in bytes {
-            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+            self.0 = (self.0 << 8) ^ u64::from(*byte);
         }
     }
 

@@ -27,6 +27,7 @@ mod ledger;
 mod list;
 mod locks;
 mod members;
+mod money;
 mod policy;
 mod races;
 mod recoveries;

@@ -3,7 +3,7 @@
 use super::audit::{audit, personal};
 use super::flaw::{Flaw, no, none, same, there, yes};
 use super::invitations::invitation;
-use super::ledger::{fill_ledger, found_in_ledger};
+use super::money::{fill_ledger, found_in_ledger};
 use super::recoveries::recovery;
 use super::sample::{
     Seed, account, at, digest, enrolment, entry, factor, hash, id, key, locator, lock_account,

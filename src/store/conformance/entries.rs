@@ -3,7 +3,7 @@
 use core::sync::atomic::Ordering;
 
 use super::flaw::{Flaw, none, same, there};
-use super::ledger::{alert, credits, day, hold, limit, line, lock_ledger, pool, spend};
+use super::money::{alert, credits, day, hold, limit, line, lock_ledger, pool, spend};
 use super::sample::{Seed, at, id, lock_workspace};
 use super::{Backend, Fresh, look, transact};
 use crate::id::LedgerEntryId;

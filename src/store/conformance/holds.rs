@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use tokio::task::yield_now;
 
 use super::flaw::{Flaw, no, none, same, there, yes};
-use super::ledger::{alert, credits, day, hold, limit, line, lock_ledger, pool, spend};
+use super::money::{alert, credits, day, hold, limit, line, lock_ledger, pool, spend};
 use super::races::{CALLERS, one_winner, race};
 use super::sample::{Seed, at, id, lock_account, lock_workspace};
 use super::{Fresh, look, transact};
@@ -145,11 +145,7 @@ pub(super) async fn a_recall_waits_for_the_slices_that_have_not_answered(fresh: 
     let (one, two, three) = spend!(backend, |tx| {
         let ledger = lock_ledger(&mut *tx, here).await?;
         let one = tx.recall_holds(&ledger, of_project).await?;
-        same(
-            "a project's slices but those of one node",
-            &tx.recalled_holds(id(1)).await?,
-            &[first.id].into(),
-        )?;
+        same("a project's slices but those of a node", &tx.recalled_holds(id(1)).await?, &[first.id].into())?;
         let two = tx.recall_holds(&ledger, all).await?;
         same("all slices that live", &tx.recalled_holds(id(1)).await?, &[first.id, third.id].into())?;
         same("another node's", &tx.recalled_holds(id(2)).await?, &[second.id].into())?;

@@ -80,6 +80,18 @@ mod tests {
     }
 
     #[test]
+    fn a_statement_kept_is_not_compiled_anew_when_it_is_used_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let options = SqliteOptions::new();
+        let mut conn = Conn::open(&folder.path().join("kept.db"), &options, Use::Create).unwrap();
+        migrate(&mut conn, &options).unwrap();
+        // What is inserted would have to be of the right types.
+        for (name, sql) in statements::all().filter(|(_, sql)| !sql.starts_with("INSERT")) {
+            assert_eq!(conn.compiled_anew(sql).unwrap(), 0, "{name}");
+        }
+    }
+
+    #[test]
     fn no_statement_reads_a_whole_table_but_those_that_mean_to() {
         let folder = tempfile::tempdir().unwrap();
         let options = SqliteOptions::new();
@@ -107,6 +119,7 @@ mod tests {
             ("BOOKS", "(workspace=? AND project=? AND spender=?)"),
             ("BOOKS", "(limit_id=? AND day=?) LEFT-JOIN"),
             ("ALL_BOOKS", "(workspace=? AND id>?)"),
+            ("LIMITED_SPENDERS", "(workspace=? AND project=? AND spender>?)"),
             ("OPEN_HOLDS", "(workspace=? AND state=? AND id>?)"),
             ("RECALLED_HOLDS", "(node=?)"),
             ("ABANDONED_HOLDS", "(state=? AND expires_at<?)"),

@@ -94,7 +94,10 @@ statements! {
         sum!("CASE WHEN line = $1 THEN unaccounted ELSE 0 END"),
         " FROM {p}ledger WHERE workspace = $2 AND day >= $3 AND day < $4 AND project = $5 \
          AND (spender = $1 OR line = $1)";
-    LIMITED_SPENDERS = "SELECT DISTINCT spender FROM {p}limits WHERE project = $1 AND spender IS NOT NULL";
+    // By way of the project's workspace, which leads the index.
+    LIMITED_SPENDERS =
+        "SELECT DISTINCT spender FROM {p}limits WHERE project = $1 AND spender IS NOT NULL \
+         AND workspace = (SELECT workspace FROM {p}projects WHERE id = $1)";
     ALERTS = "SELECT ", alert!(), " FROM {p}alerts WHERE id > $1 ORDER BY id LIMIT $2";
 
     // The workspace, and the pool when it was made: it has the workspace's own id.
