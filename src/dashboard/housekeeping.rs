@@ -1,6 +1,6 @@
 //! What is over is deleted, a bounded number of rows at a time.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::Dashboard;
 use super::error::Fault;
@@ -22,6 +22,9 @@ pub struct Swept {
 
 /// Rows of each kind that one round deletes at most.
 const ROUND: u32 = 500;
+
+/// How long a closed hold is kept: for so long a step that is repeated, because its answer was lost, is known.
+const HOLDS_KEPT: SignedDuration = SignedDuration::from_hours(24 * 30);
 
 /// The same of usage, of which there is the most.
 const USAGE_ROUND: u32 = 2_000;
@@ -60,8 +63,9 @@ impl Dashboard {
         Ok(inner.catalogue.check_in_use(&permissions, &scopes)?)
     }
 
-    /// Deletes sessions, tokens, sign-ups and enrolments that are over, counters that nobody has touched for 90 days, and
-    /// hourly usage older than its [retention](super::DashboardBuilder::usage_retention). Safe on many nodes at once; run it every few minutes.
+    /// Deletes sessions, tokens, sign-ups and enrolments that are over, counters that nobody has touched for 90 days,
+    /// holds of money that were closed 30 days ago, and hourly usage older than its
+    /// [retention](super::DashboardBuilder::usage_retention). Safe on many nodes at once; run it every few minutes.
     ///
     /// # Errors
     /// [`Fault`] when the store fails.
@@ -69,15 +73,18 @@ impl Dashboard {
         let inner = &self.inner;
         let now = inner.now();
         let forget_before = now.saturating_sub(FORGET_AFTER).unwrap_or(now);
+        let holds_before = now.saturating_sub(HOLDS_KEPT).unwrap_or(now);
         let horizon = inner.usage_horizon();
-        let swept: Result<(u32, u32), StoreError> = inner
+        let swept: Result<(u32, u32, u32), StoreError> = inner
             .within(async |mut tx| {
                 let rows = tx.sweep(now, forget_before, ROUND).await?;
-                Ok((rows, tx.sweep_usage(horizon, USAGE_ROUND).await?))
+                let holds = tx.sweep_holds(holds_before, ROUND).await?;
+                Ok((rows, holds, tx.sweep_usage(horizon, USAGE_ROUND).await?))
             })
             .await;
-        let (rows, usage) = swept?;
-        Ok(Swept { rows: rows.saturating_add(usage), more: rows >= ROUND || usage >= USAGE_ROUND })
+        let (rows, holds, usage) = swept?;
+        let more = rows >= ROUND || holds >= ROUND || usage >= USAGE_ROUND;
+        Ok(Swept { rows: rows.saturating_add(holds).saturating_add(usage), more })
     }
 }
 

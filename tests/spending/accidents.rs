@@ -133,6 +133,29 @@ on_every_store! {
         }
     }
 
+    /// Closed holds go after a month; their entries, and what is open, stay
+    async fn closed_holds_are_swept_after_a_month(world: World) {
+        let stage = Stage::with(world, 1_000).await;
+        stage.limit(Period::Total, 100, LimitMode::Exact).await;
+        let node = stage.node();
+        let open = stage.reserve(&node, 10).await.unwrap();
+        for _ in 0..3 {
+            stage.reserve(&node, 1).await.unwrap().settle(cost(1)).await.unwrap();
+        }
+        stage.world.clock.advance(Duration::from_secs(29 * 24 * 3_600));
+        node.beat().await.unwrap();
+        let swept = async |stage: &Stage| stage.world.dashboard.sweep().await.unwrap().rows;
+        swept(&stage).await;
+        stage.world.clock.advance(Duration::from_secs(2 * 24 * 3_600));
+        assert!(swept(&stage).await >= 3);
+        open.settle(cost(10)).await.unwrap();
+        let person = stage.world.sign_in(&stage.person.email, crate::world::PASSWORD).await;
+        let member = stage.world.at_home(&person).await;
+        let stage = Stage { person, member, ..stage };
+        assert_eq!(stage.pool().await, (13, 0, 0));
+        stage.check().await;
+    }
+
     /// A future that is dropped while the store is asked loses nothing and holds nothing
     async fn a_reservation_dropped_midway_holds_nothing(world: World) {
         let stage = Stage::with(world, 100_000).await;

@@ -85,7 +85,7 @@ impl UsageSink for SqliteStore {
             ];
             conn.run(sql::ADD_TOTAL, parameters)?;
         }
-        open.finish().await
+        open.finish_unannounced().await
     }
 }
 
