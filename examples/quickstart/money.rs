@@ -35,7 +35,7 @@ pub async fn tour(
     println!("   set aside 1, settled {}", settled.cost.credits());
     match budget.reserve(people.playground(member, project).await?, one).await {
         Err(SpendError::Refused(why)) => {
-            println!("   {} {why}; it resets at {:?}", why.status(), why.resets_at)
+            println!("   {} {why}; it resets at {:?}", why.status(), why.resets_at);
         }
         other => return Err(format!("a refusal was expected: {other:?}").into()),
     }

@@ -67,7 +67,9 @@ impl Dashboard {
         })
     }
 
-    /// The ledger of the workspace, the earliest entry first, from behind `after`, at most `limit` entries (1,000 at most).
+    /// The ledger of the workspace, the earliest entry first (to the millisecond), from behind `after`, at most `limit`
+    /// entries (1,000 at most). An entry of a moment ago may be committed after a later one: who copies the ledger reads
+    /// again from a minute before.
     /// Asks for `billing.read`.
     ///
     /// # Errors

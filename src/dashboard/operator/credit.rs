@@ -95,7 +95,7 @@ impl Operator {
         Ok(granted)
     }
 
-    /// The holds of a workspace whose nodes are gone, in id order, from behind `after`: what of them is unaccounted stays
+    /// The holds of a workspace whose nodes are gone, in id order, from behind `after`, at most 100: what of them is unaccounted stays
     /// against the limits until [`account_for`](Operator::account_for) says what became of it.
     ///
     /// # Errors
@@ -114,6 +114,7 @@ impl Operator {
             after = Some(last.id);
             found.extend(holds.into_iter().filter(|hold| hold.state == HoldState::Expired));
         }
+        found.truncate(100);
         Ok(found)
     }
 
@@ -162,7 +163,8 @@ impl Operator {
     }
 
     /// The alerts of all workspaces in the order in which they were raised, to the millisecond, from behind `after`: at
-    /// most 1,000. A service that keeps its place misses none.
+    /// most 1,000. One that was raised earlier may be committed later: a service that must miss none reads again from a
+    /// minute before its place, and knows by their ids which it has seen.
     ///
     /// # Errors
     /// [`OperatorError`].
