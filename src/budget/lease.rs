@@ -155,9 +155,10 @@ impl Lease {
         true
     }
 
-    /// Ends a reservation. What it has cost beyond it is taken from what is free, as far as that goes.
+    /// Ends a reservation. What it has cost beyond it is taken from what is free, as far as that goes. Answers whether nothing
+    /// more is reserved from the lease.
     #[inline]
-    pub(super) fn settle(&self, spender: Spender, reserved: Amount, cost: Cost) {
+    pub(super) fn settle(&self, spender: Spender, reserved: Amount, cost: Cost) -> bool {
         let (reserved, cost) = (reserved.credits().millionths(), cost.credits().millionths());
         let mut state = self.state();
         state.reserved -= reserved;
@@ -170,6 +171,7 @@ impl Lease {
                 state.last = Some((spender, cost));
             }
         }
+        state.retired
     }
 
     /// Gives a reservation back.
@@ -191,9 +193,10 @@ impl Lease {
         self.state().retired = true;
     }
 
-    /// Whether there is something free in it.
-    pub(super) fn has_free(&self) -> bool {
-        self.state().free > 0
+    /// Whether the store holds more of it than is reserved here, or a step is under way: something may come back.
+    pub(super) fn has_idle(&self) -> bool {
+        let state = self.state();
+        state.pending.is_some() || (state.phase == Phase::Live && state.stored > state.reserved)
     }
 
     /// Whether nothing of it is left, here and in the store, and nothing will come.
@@ -235,7 +238,8 @@ impl Lease {
             let grown = if soon { state.appetite.saturating_mul(2) } else { state.appetite / 2 };
             state.appetite = grown.clamp(FIRST_APPETITE, MOST_APPETITE);
             let beside = wanted.credits().millionths().saturating_mul(state.appetite);
-            let beside = Credits::from_millionths(if self.place.slice { beside } else { 0 });
+            let grows = self.place.slice && self.place.day == beat.today;
+            let beside = Credits::from_millionths(if grows { beside } else { 0 });
             More { spender, wanted, beside: beside.min(MAX_AMOUNT), recall }
         });
         if want.give_back {
@@ -276,6 +280,8 @@ impl Lease {
             HoldState::Live => {
                 let until = sent.lease.min(sent.day_left);
                 (state.phase, state.usable_until) = (Phase::Live, sent.monotonic.saturating_add(until));
+                // Nothing new is charged to another day, or under limits that may be others now.
+                state.retired |= stepped.recalled || self.place.day != sent.today;
             }
             // What is free in it is no longer this node's to give away.
             HoldState::Expired => {
@@ -294,6 +300,17 @@ impl Lease {
         state.reserved += claim;
         state.used = true;
         true
+    }
+
+    /// The step that was sent was not done: nobody waits any more for what it would have taken.
+    pub(super) fn nothing_happened(&self) {
+        let mut state = self.state();
+        let is_new = state.phase == Phase::New;
+        let Some(pending) = &mut state.pending else { return };
+        pending.more = None;
+        if is_new && pending.spent.is_empty() {
+            (state.pending, state.number) = (None, 0);
+        }
     }
 
     /// The workspace is gone, and with it what was held.

@@ -2,7 +2,7 @@
 
 use core::fmt;
 use core::future::Future;
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use core::time::Duration;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -10,19 +10,21 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use tokio::sync::{Mutex as Turn, MutexGuard as Turned};
 
 use super::books::{self, BookError, Step, Stepped, Took};
-use super::error::{Refusal, SpendError};
+use super::error::{Refusal, RefusedBy, SpendError};
 use super::keyed::{Keyed, Seed, Table, Who};
 use super::lease::{Beat, Lease, Place, Want};
 use super::options::{BadOptions, BudgetOptions};
 use super::purse::Purse;
 use super::reservation::Reservation;
-use crate::id::{HoldId, NodeId, ProjectId, WorkspaceId};
+use crate::id::{HoldId, NodeId, ProjectId};
 use crate::money::Amount;
 use crate::ports::{Clock, Entropy, EntropyExt as _, SystemClock, SystemEntropy};
 use crate::spend::{Day, Spender};
 use crate::store::{Ledger, Recalled, StoreError, StoreFailure as _};
 
+/// Powers of two.
 const SHARDS: usize = 64;
+const GATES: usize = 1_024;
 /// How often a step is tried again when another transaction came first.
 const RETRIES: u32 = 5;
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
@@ -73,6 +75,7 @@ pub(super) struct Node {
     refused: Mutex<HashMap<Who, Refused>>,
     /// Numbers who comes to ask, and each question to the store.
     questions: AtomicU64,
+    ended: AtomicBool,
     /// Who asks the store goes one after the other for each spender, so that one answer serves all.
     gates: Box<[Turn<()>]>,
     /// Rung when money is given back that the store holds for one reservation.
@@ -123,7 +126,8 @@ impl Budget {
             leases: Mutex::default(),
             refused: Mutex::default(),
             questions: AtomicU64::new(0),
-            gates: (0..SHARDS).map(|_| Turn::default()).collect(),
+            ended: AtomicBool::new(false),
+            gates: (0..GATES).map(|_| Turn::default()).collect(),
             given_back: tokio::sync::Notify::new(),
         });
         Ok(Self { node })
@@ -163,7 +167,7 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Node {
     #[allow(clippy::expect_used, reason = "the index is below the number of shards")]
     fn shard<'a, T>(of: &'a [T], who: &Keyed) -> &'a T {
-        of.get(who.shard(SHARDS)).expect("there is such a shard")
+        of.get(who.shard(of.len())).expect("there is such a shard")
     }
 
     fn seat(&self, who: Who) -> Option<Seat> {
@@ -206,9 +210,10 @@ impl Node {
         let arrived = self.questions.fetch_add(1, Ordering::SeqCst);
         let mut recall = None;
         let mut pause = FIRST_PAUSE;
-        let _turn = self.gate(who).await;
+        let mut turn = Some(self.gate(who).await);
         // The line is only guessed at first, and nothing is reserved on a guess: the store knows better.
         let (mut line, mut guessed) = (None, true);
+        let mut asked_before = false;
         loop {
             if let Some(refusal) = self.refused_since(who, amount, arrived) {
                 return Err(SpendError::Refused(refusal));
@@ -243,14 +248,20 @@ impl Node {
                     recall = Some(recalled.number);
                     let now = self.clock.monotonic();
                     let patient = now.saturating_sub(since) < self.options.patience;
-                    let gave = self.give_back(purse.workspace).await?;
+                    // What others free and take again meanwhile is no reason to wait for ever.
+                    let is_last = asked_before && !patient;
+                    let gave = !is_last && self.give_back(purse, &refusal).await?;
+                    asked_before = true;
                     if !gave && (recalled.outstanding == 0 || !patient) {
                         locked(&self.refused)
                             .insert(who, Refused { asked: question, wanted: amount, refusal });
                         return Err(SpendError::Refused(refusal));
                     }
                     if !gave {
+                        // Nobody else waits for what this one waits for.
+                        drop(turn.take());
                         tokio::time::sleep(pause).await;
+                        turn = Some(self.gate(who).await);
                         pause = (pause * 2).min(LONGEST_PAUSE);
                     }
                 }
@@ -317,6 +328,7 @@ impl Node {
         let asked = self.refill(&lease, purse.spender, amount, (recall, false)).await;
         if !matches!(asked, Ok(Asked::Reserved)) {
             lease.retire();
+            self.forget_if_over(&lease);
         }
         Ok((lease, asked?))
     }
@@ -348,13 +360,25 @@ impl Node {
         })
     }
 
-    /// Gives back what is idle in the node's leases of a workspace; whether there was any.
-    async fn give_back(&self, workspace: WorkspaceId) -> Result<bool, SpendError> {
-        let idle = |lease: &&Arc<Lease>| lease.place.workspace == workspace && lease.has_free();
+    /// Gives back what is idle in the node's leases that the refusing limit counts; whether there was any.
+    async fn give_back(&self, purse: &Purse, refusal: &Refusal) -> Result<bool, SpendError> {
+        let counts = |place: &Place| match refusal.by {
+            RefusedBy::Pool => place.workspace == purse.workspace,
+            RefusedBy::Project => place.project == purse.project,
+            RefusedBy::Key | RefusedBy::Member => {
+                place.project == purse.project && place.line == Some(purse.spender)
+            }
+        };
+        let idle = |lease: &&Arc<Lease>| counts(&lease.place) && lease.has_idle();
         let leases: Vec<_> = locked(&self.leases).values().filter(idle).cloned().collect();
         for lease in &leases {
             let _turn = lease.turn.lock().await;
-            self.send(lease, Want { more: None, give_back: true }, None).await?;
+            // The one that is pending, and then what is idle still.
+            for _ in 0..2 {
+                if lease.has_idle() {
+                    self.send(lease, Want { more: None, give_back: true }, None).await?;
+                }
+            }
         }
         Ok(!leases.is_empty())
     }
@@ -368,7 +392,16 @@ impl Node {
     ) -> Result<(Stepped, bool), SpendError> {
         let beat = self.beat();
         let step = lease.step(want, &beat);
-        let done = self.steps(core::slice::from_ref(&step)).await.map_err(SpendError::Unavailable)?;
+        let done = match self.steps(core::slice::from_ref(&step)).await {
+            Ok(done) => done,
+            Err(error) => {
+                if !matches!(error.store_error(), Some(StoreError::CommitUnknown(_))) {
+                    lease.nothing_happened();
+                }
+                self.forget_if_over(lease);
+                return Err(SpendError::Unavailable(error));
+            }
+        };
         let answer = if let Some(stepped) = done.into_iter().next().flatten() {
             let claimed = lease.done(&stepped, &beat, claim);
             Ok((stepped, claimed))
@@ -376,10 +409,24 @@ impl Node {
             lease.lost();
             Err(SpendError::Gone)
         };
+        self.forget_if_over(lease);
+        answer
+    }
+
+    fn forget_if_over(&self, lease: &Lease) {
         if lease.is_over() {
             locked(&self.leases).remove(&lease.place.id);
         }
-        answer
+    }
+
+    /// No heartbeat comes any more: what is settled is written at once.
+    pub(super) fn end(&self) {
+        self.ended.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether a heartbeat writes what is settled.
+    pub(super) fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::SeqCst)
     }
 
     /// Does steps in one transaction; `None` for those whose workspace is gone. Sort them by workspace.
@@ -404,12 +451,19 @@ impl Node {
         drop(tx);
         abandoned.sort_unstable();
         for hold in &abandoned {
-            retried(|| async move {
+            let expired = retried(|| async move {
                 let mut tx = self.ledger.begin_ledger().await?;
                 books::expire(&mut *tx, &*self.entropy, *hold, now).await?;
                 Ok(tx.commit_ledger().await?)
             })
-            .await?;
+            .await;
+            match expired {
+                // One that cannot be booked holds up no other.
+                Err(error @ BookError::Broken(_)) => {
+                    tracing::error!(target: "portcullis::budget", %error, hold = %hold.1, "a hold cannot be booked");
+                }
+                answer => answer?,
+            }
         }
         Ok(abandoned.len())
     }

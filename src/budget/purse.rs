@@ -5,8 +5,9 @@ use crate::spend::Spender;
 
 /// The right to reserve money of a project once, for whoever a door has just let in. A key's comes from
 /// [`Caller::purse`](crate::api::Caller::purse), a member's from
-/// [`Dashboard::playground`](crate::dashboard::Dashboard::playground). It is worth nothing but one reservation: it cannot be
-/// kept for later, copied or made up.
+/// [`Dashboard::playground`](crate::dashboard::Dashboard::playground). It is worth one reservation, and can neither be copied nor
+/// made up. Rights are checked when it is made and not again when it is used or a reservation is extended: make one for each
+/// piece of work, and use it at once.
 ///
 /// ```compile_fail,E0624
 /// use portcullis::id::{AccountId, Id as _, ProjectId, WorkspaceId};

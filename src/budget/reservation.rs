@@ -106,16 +106,25 @@ impl Reservation {
             return Err(SpendError::Ended);
         }
         let reserved = self.amount();
+        let mut retired = false;
+        // What was set aside first is charged first, to its own period.
         let mut left = cost.credits();
+        let first = left.min(self.first.amount.credits());
+        left = left.minus(first).unwrap_or_default();
         for part in &self.others {
             let own = left.min(part.amount.credits());
             left = left.minus(own).unwrap_or_default();
-            self.settle_part(part, own);
+            retired |= self.settle_part(part, own);
         }
-        self.settle_part(&self.first, left);
+        // What is beyond all of it is the first one's.
+        retired |= self.settle_part(&self.first, first.plus(left).unwrap_or(first));
         for part in self.others.iter().chain([&self.first]) {
-            if !part.lease.place.slice {
+            // A slice is written by the heartbeat, as long as there is one.
+            if !part.lease.place.slice || retired {
                 let node = part.lease.node().ok_or(SpendError::Ended)?;
+                if part.lease.place.slice && !node.has_ended() {
+                    continue;
+                }
                 let _turn = part.lease.turn.lock().await;
                 if part.lease.is_pending() {
                     node.send(&part.lease, Want { more: None, give_back: true }, None).await?;
@@ -127,9 +136,9 @@ impl Reservation {
         Ok(Settled { cost, beyond })
     }
 
-    fn settle_part(&self, part: &Part, cost: Credits) {
+    fn settle_part(&self, part: &Part, cost: Credits) -> bool {
         // A part of a cost is a cost.
-        part.lease.settle(self.spender, part.amount, Cost::new(cost).unwrap_or_default());
+        part.lease.settle(self.spender, part.amount, Cost::new(cost).unwrap_or_default())
     }
 }
 

@@ -6,12 +6,14 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use super::books::BookError;
-use super::lease::Lease;
+use super::books::{BookError, Stepped};
+use super::lease::{Beat, Lease};
 use super::node::{Budget, Node};
 
 /// The most steps in one transaction.
 const BATCH: usize = 64;
+/// How often giving everything back is tried while others go on spending.
+const PASSES: usize = 8;
 /// The most abandoned holds that one heartbeat books.
 const ABANDONED: u32 = 64;
 
@@ -54,17 +56,26 @@ impl Budget {
     /// # Errors
     /// [`BookError`] when the store failed.
     pub async fn give_back(&self) -> Result<(), BookError> {
-        for lease in self.node.leases() {
-            lease.retire();
+        // A step that is at work has to end first, and what came meanwhile takes another one.
+        for _ in 0..PASSES {
+            for lease in self.node.leases() {
+                lease.retire();
+                drop(lease.turn.lock().await);
+            }
+            self.node.work_off().await?;
+            let beat = self.node.beat();
+            if self.node.leases().iter().all(|lease| lease.due(&beat).is_none()) {
+                break;
+            }
         }
-        self.node.work_off().await?;
         self.node.tidy();
         Ok(())
     }
 }
 
 impl BudgetTask {
-    /// Ends the heartbeat and gives everything back. Call it when no more work is taken.
+    /// Ends the heartbeat and gives everything back. Call it when no more work is taken. What is still reserved is written
+    /// when it is settled, each by itself; what takes longer than its lease is unaccounted until then.
     ///
     /// # Errors
     /// [`BookError`] when the store failed: what is held is unaccounted once its lease ends.
@@ -72,6 +83,8 @@ impl BudgetTask {
         drop(self.stop);
         // It ends by itself: a step that is at work is not cut off.
         let _ended = self.task.await;
+        // From now on nobody writes for it what is settled later.
+        self.budget.node.end();
         self.budget.give_back().await
     }
 }
@@ -91,6 +104,13 @@ async fn run(budget: Budget, mut stopped: watch::Receiver<()>) {
         if let Err(error) = budget.beat().await {
             tracing::warn!(target: "portcullis::budget", %error, "the heartbeat of spending failed");
         }
+    }
+}
+
+fn took_over(lease: &Lease, stepped: Option<&Stepped>, beat: &Beat) {
+    match stepped {
+        Some(stepped) => drop(lease.done(stepped, beat, None)),
+        None => lease.lost(),
     }
 }
 
@@ -119,14 +139,24 @@ impl Node {
             match self.steps(&steps).await {
                 Ok(done) => {
                     for ((lease, _, _), stepped) in batch.iter().zip(done) {
-                        match stepped {
-                            Some(stepped) => drop(lease.done(&stepped, &beat, None)),
-                            None => lease.lost(),
-                        }
+                        took_over(lease, stepped.as_ref(), &beat);
                     }
                 }
-                // Each lease keeps its step and tries it again.
-                Err(error) => drop(first_error.get_or_insert(error)),
+                // Each lease keeps its step and tries it again: by itself, so that one that cannot be done holds up no other.
+                Err(error) => {
+                    if batch.len() > 1 && matches!(error, BookError::Broken(_)) {
+                        for (lease, _, step) in &batch {
+                            match self.steps(core::slice::from_ref(step)).await {
+                                Ok(done) => {
+                                    took_over(lease, done.into_iter().next().flatten().as_ref(), &beat);
+                                }
+                                Err(error) => drop(first_error.get_or_insert(error)),
+                            }
+                        }
+                    } else {
+                        first_error.get_or_insert(error);
+                    }
+                }
             }
             batch.clear();
         }

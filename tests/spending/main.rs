@@ -31,6 +31,7 @@
 mod world;
 
 mod accidents;
+mod adversary;
 mod alerts;
 mod credit;
 mod limits;

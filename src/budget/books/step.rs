@@ -62,6 +62,8 @@ pub(in crate::budget) struct Stepped {
     pub(in crate::budget) state: HoldState,
     /// What is held now.
     pub(in crate::budget) amount: Credits,
+    /// Whether a recall waited for the hold: its limits may be others now.
+    pub(in crate::budget) recalled: bool,
     pub(in crate::budget) took: Took,
 }
 
@@ -118,15 +120,17 @@ pub(in crate::budget) async fn step(
     }
     hold.step = step.number;
     hold.expires_at = step.expires_at;
+    let recalled = hold.recall > hold.answered;
     if step.gives_back {
         hold.answered = hold.recall;
     }
     accounts.write(tx, &ledger, entropy).await?;
-    // A hold that never held anything leaves nothing behind.
-    if found.is_some() || (is_new && hold.state == HoldState::Live) {
+    // A new hold that never held anything leaves nothing behind. One that was swept meanwhile is put back, closed, so that
+    // what was booked now is not booked again when its answer is lost.
+    if found.is_some() || !is_new || hold.state == HoldState::Live {
         tx.put_hold(&ledger, &hold).await?;
     }
-    Ok(Some(Stepped { epoch: hold.epoch, state: hold.state, amount: hold.amount, took }))
+    Ok(Some(Stepped { epoch: hold.epoch, state: hold.state, amount: hold.amount, recalled, took }))
 }
 
 /// The answer to a step that was done before: what it took shows in what is held.
@@ -134,7 +138,8 @@ fn repeated(hold: &Hold, step: &Step) -> Stepped {
     let is_live = hold.state == HoldState::Live && hold.epoch == step.epoch.max(1);
     let more = hold.amount.minus(step.keep).ok().filter(|more| is_live && *more > Credits::ZERO);
     let took = more.filter(|_| step.more.is_some()).map_or(Took::Nothing, Took::More);
-    Stepped { epoch: hold.epoch, state: hold.state, amount: hold.amount, took }
+    let recalled = hold.recall > 0;
+    Stepped { epoch: hold.epoch, state: hold.state, amount: hold.amount, recalled, took }
 }
 
 fn new_hold(step: &Step, state: HoldState) -> Hold {
