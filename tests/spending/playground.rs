@@ -50,6 +50,8 @@ on_every_store! {
                     node.reserve(purse, amount(10)).await.unwrap().settle(cost(10)).await.unwrap();
                 }
                 Err(MoneyError::Workspace(WorkspaceError::Denied(_))) => assert!(!may, "{address}"),
+                // Whoever has no part in a project is not told that it is there.
+                Err(MoneyError::Workspace(WorkspaceError::NotFound)) => assert_eq!(in_project, Some(ProjectRole::None)),
                 Err(other) => panic!("{address}: {other:?}"),
             }
         }
