@@ -258,7 +258,12 @@ async fn a_member_spends_in_the_playground_without_a_key() {
             .collect::<Vec<_>>()
     };
     let key = format!("key:{}", service.key_id);
-    assert_eq!(spent("settled"), [json!(member), json!(key)]);
+    // What one heartbeat writes has no order of its own.
+    let settled = spent("settled");
+    assert!(
+        settled.len() == 2 && settled.contains(&json!(member)) && settled.contains(&json!(key)),
+        "{settled:?}"
+    );
 
     // Nobody else plays: no session, a stranger, a program, a page of somebody else's.
     let (_, stranger) = service.site.person("eve@example.com").await;
