@@ -4,6 +4,8 @@
 //! were made in. A service that already has ids for its people and tenants brings them with `from_uuid`.
 //! An identifier is never a secret.
 
+pub(crate) mod mixed;
+
 use core::fmt;
 use core::str::FromStr;
 

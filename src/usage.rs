@@ -23,9 +23,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
 
-use self::sums::{Place, Seed, Sum, Sums};
+use self::sums::{Place, Sum, Sums};
 use crate::access::Scope;
 use crate::id::ProjectId;
+use crate::id::mixed::Seed;
 use crate::money::Cost;
 use crate::name::UsageLabel;
 use crate::spend::Spender;
@@ -119,7 +120,7 @@ impl UsageRecorder {
     #[inline]
     fn count(&self, place: &Place<'_>, at: Timestamp, refused: bool, counts: UsageCounts) {
         let hour = sums::hour_of(at);
-        let hash = self.seed.hash(place, hour);
+        let hash = place.hash(&self.seed, hour);
         let mut shard = self.shard();
         if let Some(sum) = shard.get(hash, place, hour) {
             sum.add(&counts, refused, at);
@@ -202,7 +203,7 @@ impl UsageRecorder {
 
     /// Puts a sum back that is still counted in `sums`.
     fn put_back(&self, sum: Sum) {
-        let hash = self.seed.hash(&sum.place(), sum.hour());
+        let hash = sum.place().hash(&self.seed, sum.hour());
         if self.shard().merge(hash, sum) {
             self.sums.fetch_sub(1, Ordering::Relaxed);
         }

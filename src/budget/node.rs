@@ -11,11 +11,12 @@ use tokio::sync::{Mutex as Turn, MutexGuard as Turned};
 
 use super::books::{self, BookError, Step, Stepped, Took};
 use super::error::{Refusal, RefusedBy, SpendError};
-use super::keyed::{Keyed, Seed, Table, Who};
+use super::keyed::{Keyed, Table, Who};
 use super::lease::{Beat, Lease, Place, Want};
 use super::options::{BadOptions, BudgetOptions};
 use super::purse::Purse;
 use super::reservation::Reservation;
+use crate::id::mixed::Seed;
 use crate::id::{HoldId, NodeId, ProjectId};
 use crate::money::Amount;
 use crate::ports::{Clock, Entropy, EntropyExt as _, SystemClock, SystemEntropy};
@@ -120,7 +121,7 @@ impl Budget {
             entropy,
             id,
             options,
-            seed: Seed::new(),
+            seed: Seed::random(),
             seats: (0..SHARDS).map(|_| Shard::default()).collect(),
             lines: Mutex::default(),
             leases: Mutex::default(),
@@ -171,12 +172,12 @@ impl Node {
     }
 
     fn seat(&self, who: Who) -> Option<Seat> {
-        let who = self.seed.of(who);
+        let who = Keyed::of(who, &self.seed);
         locked(&Self::shard(&self.seats, &who).0).get(&who).cloned()
     }
 
     fn put_seat(&self, who: Who, seat: Seat) {
-        let who = self.seed.of(who);
+        let who = Keyed::of(who, &self.seed);
         locked(&Self::shard(&self.seats, &who).0).insert(who, seat);
     }
 
@@ -275,7 +276,7 @@ impl Node {
     }
 
     async fn gate(&self, who: Who) -> Turned<'_, ()> {
-        Self::shard(&self.gates, &self.seed.of(who)).lock().await
+        Self::shard(&self.gates, &Keyed::of(who, &self.seed)).lock().await
     }
 
     /// A refusal that the store agreed to after somebody had asked is that one's, too.
@@ -287,7 +288,7 @@ impl Node {
 
     /// Forgets where a spender's money came from.
     fn stand_up(&self, who: Who) {
-        let who = self.seed.of(who);
+        let who = Keyed::of(who, &self.seed);
         locked(&Self::shard(&self.seats, &who).0).remove(&who);
     }
 

@@ -1,12 +1,9 @@
 //! The sums of one shard, found without an allocation.
 
-use core::hash::{BuildHasher as _, BuildHasherDefault, Hasher};
-use std::collections::HashMap;
-use std::hash::RandomState;
-
 use jiff::Timestamp;
 
 use crate::access::Scope;
+use crate::id::mixed::{MixedMap, Seed, fold};
 use crate::id::{Id as _, ProjectId};
 use crate::name::UsageLabel;
 use crate::spend::Spender;
@@ -30,67 +27,51 @@ pub(super) struct Sum {
 
 /// By their hashes, which are well mixed. Those that share one, which hardly happens, share a place.
 #[derive(Default)]
-pub(super) struct Sums(HashMap<u64, Vec<Sum>, BuildHasherDefault<AsItIs>>);
+pub(super) struct Sums(MixedMap<u64, Vec<Sum>>);
 
-/// What makes the hashes of this process unlike those of the next.
-pub(super) struct Seed(u64, u64);
-
-impl Seed {
-    pub(super) fn random() -> Self {
-        let state = RandomState::new();
-        Self(state.hash_one(1), state.hash_one(2))
-    }
-
+impl Place<'_> {
     /// A product of 128 bits for each 16 bytes, its halves folded: a few nanoseconds in all. The project is left out: a
     /// key has one, and those of a member share a place.
     #[inline]
-    pub(super) fn hash(&self, place: &Place<'_>, hour: i64) -> u64 {
-        let (kind, spender) = match place.spender {
+    pub(super) fn hash(&self, seed: &Seed, hour: i64) -> u64 {
+        let (kind, spender) = match self.spender {
             Spender::Key(id) => (1, id.uuid()),
             Spender::Member(id) => (2, id.uuid()),
         };
         let (upper, lower) = spender.as_u64_pair();
-        let hash = fold(upper ^ self.0, lower ^ self.1);
-        let hash = fold(hash ^ hour.cast_unsigned(), kind ^ self.0);
-        let hash = self.text(hash, place.scope.as_str().as_bytes());
-        match place.label.as_str() {
+        let hash = fold(upper ^ seed.0, lower ^ seed.1);
+        let hash = fold(hash ^ hour.cast_unsigned(), kind ^ seed.0);
+        let hash = text(seed, hash, self.scope.as_str().as_bytes());
+        match self.label.as_str() {
             "" => hash,
-            label => self.text(hash, label.as_bytes()),
+            label => text(seed, hash, label.as_bytes()),
         }
     }
+}
 
-    #[inline]
-    fn text(&self, mut hash: u64, text: &[u8]) -> u64 {
-        let length = u64::try_from(text.len()).unwrap_or(u64::MAX);
-        let mut rest = text;
-        while let Some((some, behind)) = rest.split_first_chunk::<16>()
-            && !behind.is_empty()
-        {
-            hash = fold(hash ^ word(some.first_chunk()), word(some.last_chunk()) ^ self.1);
-            rest = behind;
-        }
-        // At most 16 are left. Two words that may overlap are read faster than what is left of one.
-        if let Some(last) = text.last_chunk::<8>() {
-            let first = rest.first_chunk().or_else(|| text.first_chunk());
-            fold(hash ^ word(first), word(Some(last)) ^ self.1 ^ length)
-        } else {
-            let bytes = rest.iter().fold(0, |word, byte| word << 8 | u64::from(*byte));
-            fold(hash ^ bytes, self.1 ^ length)
-        }
+#[inline]
+fn text(seed: &Seed, mut hash: u64, text: &[u8]) -> u64 {
+    let length = u64::try_from(text.len()).unwrap_or(u64::MAX);
+    let mut rest = text;
+    while let Some((some, behind)) = rest.split_first_chunk::<16>()
+        && !behind.is_empty()
+    {
+        hash = fold(hash ^ word(some.first_chunk()), word(some.last_chunk()) ^ seed.1);
+        rest = behind;
+    }
+    // At most 16 are left. Two words that may overlap are read faster than what is left of one.
+    if let Some(last) = text.last_chunk::<8>() {
+        let first = rest.first_chunk().or_else(|| text.first_chunk());
+        fold(hash ^ word(first), word(Some(last)) ^ seed.1 ^ length)
+    } else {
+        let bytes = rest.iter().fold(0, |word, byte| word << 8 | u64::from(*byte));
+        fold(hash ^ bytes, seed.1 ^ length)
     }
 }
 
 #[inline]
 fn word(bytes: Option<&[u8; 8]>) -> u64 {
     bytes.map_or(0, |bytes| u64::from_le_bytes(*bytes))
-}
-
-#[inline]
-fn fold(a: u64, b: u64) -> u64 {
-    let product = u128::from(a) * u128::from(b | 1);
-    #[allow(clippy::cast_possible_truncation, reason = "both halves are taken")]
-    let halves = (product as u64, (product >> 64) as u64);
-    halves.0 ^ halves.1
 }
 
 impl Sums {
@@ -192,26 +173,4 @@ impl Sum {
 pub(super) fn hour_of(at: Timestamp) -> i64 {
     let second = at.as_second() - i64::from(at.subsec_nanosecond() < 0);
     second - second.rem_euclid(SECONDS_PER_HOUR)
-}
-
-/// Hashes what is a hash already.
-#[derive(Default)]
-pub(super) struct AsItIs(u64);
-
-impl Hasher for AsItIs {
-    #[inline]
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    #[inline]
-    fn write_u64(&mut self, hash: u64) {
-        self.0 = hash;
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
-        }
-    }
 }

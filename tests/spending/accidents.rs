@@ -7,7 +7,7 @@ use portcullis::dashboard::OperatorError;
 use portcullis::spend::Period;
 use portcullis::store::record::{Action, HoldState, LedgerKind, LimitMode};
 
-use crate::stage::{Stage, amount, cost, credits, refused};
+use crate::stage::{Stage, amount, cost, credits, fresh, refused};
 use crate::world::{World, on_every_store};
 
 const LEASE: Duration = Duration::from_secs(11);
@@ -183,12 +183,5 @@ on_every_store! {
         node.give_back().await.unwrap();
         assert_eq!((stage.pool().await, node.holds()), ((0, 0, 0), 0));
         stage.check().await;
-    }
-}
-
-async fn fresh(world: &World) -> World {
-    match world.store {
-        crate::world::AnyStore::Memory(_) => World::memory().await,
-        crate::world::AnyStore::Sqlite(_) => World::sqlite().await,
     }
 }

@@ -7,7 +7,7 @@ use portcullis::ports::{EventKind, Message};
 use portcullis::spend::Period;
 use portcullis::store::record::{LimitMode, Limited};
 
-use crate::stage::{Stage, cost, credits};
+use crate::stage::{Stage, cost, credits, fresh};
 use crate::world::{World, on_every_store};
 
 /// The shares that somebody was told of by mail, in the project's name or the workspace's.
@@ -108,12 +108,5 @@ on_every_store! {
         }
         assert_eq!(sum, 3);
         assert_eq!(told(&stage, true).await, [50, 80, 100]);
-    }
-}
-
-async fn fresh(world: &World) -> World {
-    match world.store {
-        crate::world::AnyStore::Memory(_) => World::memory().await,
-        crate::world::AnyStore::Sqlite(_) => World::sqlite().await,
     }
 }

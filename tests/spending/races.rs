@@ -9,7 +9,7 @@ use portcullis::spend::Period;
 use portcullis::store::record::LimitMode;
 use tokio::sync::Barrier;
 
-use crate::stage::{Stage, amount, cost, credits};
+use crate::stage::{Stage, amount, cost, credits, fresh};
 use crate::world::{World, on_every_store};
 
 const TASKS: usize = 200;
@@ -197,12 +197,5 @@ on_every_store! {
                 stage.check().await;
             }
         }
-    }
-}
-
-async fn fresh(world: &World) -> World {
-    match world.store {
-        crate::world::AnyStore::Memory(_) => World::memory().await,
-        crate::world::AnyStore::Sqlite(_) => World::sqlite().await,
     }
 }

@@ -8,7 +8,7 @@ use portcullis::ports::Clock as _;
 use portcullis::spend::{Period, Spender};
 use portcullis::store::record::LimitMode;
 
-use crate::stage::{Stage, amount, cost, credits, refusal, refused};
+use crate::stage::{Stage, amount, cost, credits, fresh, refusal, refused};
 use crate::world::{PASSWORD, World, on_every_store};
 
 on_every_store! {
@@ -253,13 +253,5 @@ on_every_store! {
         assert!(matches!(view.spender, Some(Spender::Member(_))) && view.left == credits(0));
         assert_eq!(stage.pool().await, (100, 0, 0));
         stage.check().await;
-    }
-}
-
-/// Another world on an adapter of the same kind.
-async fn fresh(world: &World) -> World {
-    match world.store {
-        crate::world::AnyStore::Memory(_) => World::memory().await,
-        crate::world::AnyStore::Sqlite(_) => World::sqlite().await,
     }
 }

@@ -11,7 +11,7 @@ use portcullis::ports::SystemEntropy;
 use portcullis::spend::{Period, Spender};
 use portcullis::store::record::LimitMode;
 
-use crate::world::{Person, World};
+use crate::world::{AnyStore, Person, World};
 
 pub struct Stage {
     pub world: World,
@@ -121,5 +121,13 @@ pub fn refusal<T: core::fmt::Debug>(answer: Result<T, SpendError>) -> Refusal {
     match answer {
         Err(SpendError::Refused(refusal)) => refusal,
         other => panic!("not refused but {other:?}"),
+    }
+}
+
+/// Another world on an adapter of the same kind.
+pub async fn fresh(world: &World) -> World {
+    match world.store {
+        AnyStore::Memory(_) => World::memory().await,
+        AnyStore::Sqlite(_) => World::sqlite().await,
     }
 }
