@@ -17,25 +17,26 @@
 #![allow(clippy::disallowed_methods, reason = "a bench reads the clock")]
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Barrier, Mutex};
+use std::sync::{Arc, Barrier};
 use std::time::{Duration, Instant};
 
-use async_trait::async_trait;
 use portcullis::access::{BuiltinRole, Catalogue, Scope};
 use portcullis::api::{ApiDoor, ApiRequest, Caller};
 use portcullis::budget::{Budget, BudgetOptions};
-use portcullis::dashboard::{Activity, Dashboard, Expiry, Grant, NewKey, NewKeyKind, NewLimit, Operator};
-use portcullis::email::EmailAddress;
+use portcullis::dashboard::{Dashboard, Expiry, Grant, NewKey, NewKeyKind, NewLimit, Operator};
 use portcullis::key::KeyFormat;
 use portcullis::money::{Amount, Cost, Credits, MAX_AMOUNT};
-use portcullis::ports::{Mail, Mailer, MailerError};
-use portcullis::secret::{ExposeSecret as _, SealingKey, SealingKeys, VerifyEmailToken};
-use portcullis::source::Source;
+use portcullis::secret::{ExposeSecret as _, SealingKey, SealingKeys};
 use portcullis::spend::Period;
 use portcullis::store::memory::MemoryStore;
 use portcullis::store::record::LimitMode;
 use portcullis::store::sql::{Durability, SqliteOptions, SqliteStore};
 use portcullis::store::{ChangeStream, KeyDirectory, Ledger, Store};
+
+#[path = "../tests/suite/first_member.rs"]
+mod first_member;
+
+use first_member::{at_home, signs_up};
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() {
@@ -44,17 +45,6 @@ async fn main() {
     leased(if smoke { 5 } else { 201 }).await;
     for (durability, name) in [(Durability::Full, "the disk"), (Durability::Normal, "the system alone")] {
         exact(durability, name, if smoke { 20 } else { 2_000 }).await;
-    }
-}
-
-#[derive(Default)]
-struct Link(Mutex<String>);
-
-#[async_trait]
-impl Mailer for Link {
-    async fn send(&self, mail: &Mail) -> Result<(), MailerError> {
-        mail.message.link().unwrap().clone_into(&mut self.0.lock().unwrap());
-        Ok(())
     }
 }
 
@@ -70,17 +60,8 @@ async fn callers<S: Store + ChangeStream + KeyDirectory + Clone>(store: &S, mode
             .unwrap()
             .build()
             .unwrap();
-    let (email, source, link) =
-        (EmailAddress::parse("ann@example.com").unwrap(), Source::unknown(), Link::default());
-    let password = "a horse walks into a bar";
-    people.sign_up(&email, password.into(), &source).await.unwrap();
-    people.send_mail(&link).await.unwrap();
-    let token = link.0.lock().unwrap().split_once("#token=").unwrap().1.to_owned();
-    let token = VerifyEmailToken::parse(&token).unwrap();
-    let signed_in = people.verify_email(&token, password.into(), &source).await.unwrap();
-    let session = people.session(signed_in.token(), Activity::Person, &source).await.unwrap();
-    let home = people.workspaces(&session).await.unwrap()[0].id;
-    let member = people.enter(&session, home).await.unwrap();
+    let member = at_home(&people, signs_up(&people).await.token()).await;
+    let home = member.workspace();
     let first = people.projects(&member).await.unwrap()[0].id;
     let second = people.create_project(&member, &"second".parse().unwrap(), None).await.unwrap();
     let operator = Operator::of(&people, "bench").unwrap();

@@ -21,19 +21,19 @@ use std::time::{Duration, Instant};
 use portcullis::access::{BuiltinRole, Catalogue, Scope};
 use portcullis::api::{ApiDoor, ApiRequest, Caller};
 use portcullis::budget::{Budget, BudgetOptions, SpendError};
-use portcullis::dashboard::{
-    Activity, Dashboard, Expiry, Grant, Member, NewKey, NewKeyKind, NewLimit, Operator,
-};
-use portcullis::email::EmailAddress;
+use portcullis::dashboard::{Dashboard, Expiry, Grant, Member, NewKey, NewKeyKind, NewLimit, Operator};
 use portcullis::id::ProjectId;
 use portcullis::key::KeyFormat;
 use portcullis::money::{Amount, Cost, Credits};
-use portcullis::ports::{Mail, Mailer, MailerError};
-use portcullis::secret::{ExposeSecret as _, SealingKey, SealingKeys, VerifyEmailToken};
-use portcullis::source::Source;
+use portcullis::secret::{ExposeSecret as _, SealingKey, SealingKeys};
 use portcullis::spend::{Period, Spender};
 use portcullis::store::record::LimitMode;
 use portcullis::store::sql::{Durability, SqliteOptions, SqliteStore};
+
+#[path = "suite/first_member.rs"]
+mod first_member;
+
+use first_member::{at_home, signs_up};
 
 const FILE: &str = "PORTCULLIS_TEST_FILE";
 const ROLE: &str = "PORTCULLIS_TEST_ROLE";
@@ -85,19 +85,6 @@ fn cost(millionths: i64) -> Cost {
     Cost::new(Credits::from_millionths(millionths)).unwrap()
 }
 
-#[derive(Default)]
-struct Link(std::sync::Mutex<String>);
-
-#[async_trait::async_trait]
-impl Mailer for Link {
-    async fn send(&self, mail: &Mail) -> Result<(), MailerError> {
-        if let Some(link) = mail.message.link() {
-            link.clone_into(&mut self.0.lock().unwrap());
-        }
-        Ok(())
-    }
-}
-
 /// The process that watches: a workspace with two projects, and two keys in each.
 struct House {
     file: String,
@@ -122,17 +109,8 @@ impl House {
             .unwrap()
             .build()
             .unwrap();
-        let (email, source, link) =
-            (EmailAddress::parse("ann@example.com").unwrap(), Source::unknown(), Link::default());
-        let password = "a horse walks into a bar";
-        people.sign_up(&email, password.into(), &source).await.unwrap();
-        people.send_mail(&link).await.unwrap();
-        let token = link.0.lock().unwrap().split_once("#token=").unwrap().1.to_owned();
-        let token = VerifyEmailToken::parse(&token).unwrap();
-        let signed_in = people.verify_email(&token, password.into(), &source).await.unwrap();
-        let session = people.session(signed_in.token(), Activity::Person, &source).await.unwrap();
-        let home = people.workspaces(&session).await.unwrap()[0].id;
-        let member = people.enter(&session, home).await.unwrap();
+        let member = at_home(&people, signs_up(&people).await.token()).await;
+        let home = member.workspace();
         let first = people.projects(&member).await.unwrap()[0].id;
         let second = people.create_project(&member, &"second".parse().unwrap(), None).await.unwrap();
         let operator = Operator::of(&people, "tests").unwrap();

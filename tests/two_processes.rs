@@ -17,20 +17,21 @@ use std::time::{Duration, Instant};
 
 use portcullis::access::{BuiltinRole, Catalogue, Scope};
 use portcullis::api::{ApiDoor, ApiRequest, Reason};
-use portcullis::dashboard::{Activity, Dashboard, Expiry, Member, NewKey, NewKeyKind};
-use portcullis::email::EmailAddress;
+use portcullis::dashboard::{Dashboard, Expiry, NewKey, NewKeyKind};
 use portcullis::id::KeyId;
 use portcullis::key::KeyFormat;
 use portcullis::name::DisplayName;
-use portcullis::ports::{Mail, Mailer, MailerError};
-use portcullis::secret::{ExposeSecret, SealingKey, SealingKeys, SessionToken, VerifyEmailToken};
-use portcullis::source::Source;
+use portcullis::secret::{ExposeSecret, SealingKey, SealingKeys, SessionToken};
 use portcullis::store::ChangeStream;
 use portcullis::store::sql::{SqliteOptions, SqliteStore};
 
+#[path = "suite/first_member.rs"]
+mod first_member;
+
+use first_member::{at_home, signs_up};
+
 const FILE: &str = "PORTCULLIS_TEST_FILE";
 const SESSION: &str = "PORTCULLIS_TEST_SESSION";
-const PASSWORD: &str = "a horse walks into a bar";
 
 struct Process {
     store: SqliteStore,
@@ -57,24 +58,7 @@ fn process(file: &str) -> Process {
     Process { store, people, programs, catalogue }
 }
 
-#[derive(Default)]
-struct Link(std::sync::Mutex<String>);
-
-#[async_trait::async_trait]
-impl Mailer for Link {
-    async fn send(&self, mail: &Mail) -> Result<(), MailerError> {
-        mail.message.link().unwrap().clone_into(&mut self.0.lock().unwrap());
-        Ok(())
-    }
-}
-
 impl Process {
-    async fn member(&self, token: &SessionToken) -> Member {
-        let session = self.people.session(token, Activity::Person, &Source::unknown()).await.unwrap();
-        let home = self.people.workspaces(&session).await.unwrap()[0].id;
-        self.people.enter(&session, home).await.unwrap()
-    }
-
     async fn refused(&self, key: &str) -> Option<Reason> {
         let header = format!("Bearer {key}");
         let need = self.programs.need(&Scope::parse("models.read").unwrap()).unwrap();
@@ -135,7 +119,7 @@ impl Drop for Other {
 async fn the_other_process() {
     let (Ok(file), Ok(session)) = (std::env::var(FILE), std::env::var(SESSION)) else { return };
     let this = process(&file);
-    let member = this.member(&SessionToken::parse(&session).unwrap()).await;
+    let member = at_home(&this.people, &SessionToken::parse(&session).unwrap()).await;
     println!("ready");
     for line in std::io::stdin().lines() {
         let _ = this.people.revoke_key(&member, line.unwrap().parse().unwrap()).await.unwrap();
@@ -151,14 +135,8 @@ async fn a_key_revoked_by_another_process_is_refused_here_within_the_stated_boun
     let this = process(&file);
     let bound = this.store.trust();
 
-    let (email, source, link) =
-        (EmailAddress::parse("ann@example.com").unwrap(), Source::unknown(), Link::default());
-    this.people.sign_up(&email, PASSWORD.into(), &source).await.unwrap();
-    this.people.send_mail(&link).await.unwrap();
-    let token = link.0.lock().unwrap().split_once("#token=").unwrap().1.to_owned();
-    let token = VerifyEmailToken::parse(&token).unwrap();
-    let signed_in = this.people.verify_email(&token, PASSWORD.into(), &source).await.unwrap();
-    let member = this.member(signed_in.token()).await;
+    let signed_in = signs_up(&this.people).await;
+    let member = at_home(&this.people, signed_in.token()).await;
     let project = this.people.projects(&member).await.unwrap()[0].id;
     let mut other = Other::start(&file, signed_in.token());
 

@@ -6,7 +6,8 @@ use portcullis::budget::RefusedBy;
 use portcullis::dashboard::{MoneyError, NewLimit, WorkspaceError};
 use portcullis::id::{AccountId, Id as _, KeyId, LimitId};
 use portcullis::spend::{Period, Spender};
-use portcullis::store::record::{Action, LimitMode};
+use portcullis::store::record::{Action, LimitMode, Project};
+use portcullis::store::{StoreError, within};
 
 use crate::stage::{Stage, amount, cost, credits, limit, refused};
 use crate::world::{World, on_every_store};
@@ -94,6 +95,27 @@ on_every_store! {
             let gone = dashboard.remove_limit(&stage.member, stage.project, id).await;
             assert!(matches!(gone, Err(MoneyError::NoSuchLimit)), "{gone:?}");
         }
+    }
+
+    /// M29: where a project requires a second factor, limits that name its keys or members are not shown without one
+    async fn limits_that_name_keys_ask_for_the_projects_second_factor(world: World) {
+        let stage = Stage::with(world, 0).await;
+        let (workspace, project) = (stage.member.workspace(), stage.project);
+        stage.limit(Period::Month, 10, LimitMode::Leased).await;
+        within(&stage.world.store, async |mut tx| {
+            let locked = tx.lock_workspace(workspace).await?.unwrap();
+            let found = tx.project(project).await?.unwrap();
+            tx.update_project(&locked, &Project { require_second_factor: true, ..found }).await?;
+            Ok::<_, StoreError>(())
+        })
+        .await
+        .unwrap();
+        let limits = async || stage.world.dashboard.limits(&stage.member, project).await;
+        assert_eq!(limits().await.unwrap().len(), 1, "the project's own names nobody");
+        stage.limit_of(stage.me(), Period::Day, 5, LimitMode::Leased).await;
+        let refused = limits().await;
+        let needed = WorkspaceError::SecondFactorNeeded { enrolled: false };
+        assert!(matches!(refused, Err(MoneyError::Workspace(why)) if why.to_string() == needed.to_string()));
     }
 
     /// A limit that is taken away and set again counts what was spent in its period all the same

@@ -64,7 +64,8 @@ pub struct LimitView {
 
 impl Dashboard {
     /// The limits of a project, of its keys and of its members, and how they stand: the project's own first. Asks for
-    /// `usage.read` there.
+    /// `usage.read` there; and, where there are any of single keys or members and the project requires it, for a second
+    /// factor, as usage by spender does.
     ///
     /// # Errors
     /// [`MoneyError`].
@@ -72,7 +73,7 @@ impl Dashboard {
         let inner = &self.inner;
         let mut snapshot = inner.read().await?;
         let acting = inner.acting(&mut *snapshot, member).await?;
-        inner.project_of(&mut *snapshot, member, project).await?;
+        let found = inner.project_of(&mut *snapshot, member, project).await?;
         acting.require_in(Permission::USAGE_READ, Some(project))?;
         let day = Day::of(inner.now());
         let mut views = Vec::new();
@@ -99,6 +100,9 @@ impl Dashboard {
                     resets_at,
                 });
             }
+        }
+        if views.iter().any(|view| view.spender.is_some()) {
+            inner.project_second_factor(&mut *snapshot, member, &found).await?;
         }
         views.sort_by_key(|view| (view.spender, view.period));
         Ok(views)
