@@ -33,7 +33,7 @@ pub mod conformance;
 mod contract;
 mod error;
 mod locked;
-#[cfg(feature = "sqlite")]
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub mod sql;
 
 pub mod memory;

@@ -3,6 +3,10 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+#[cfg(feature = "postgres")]
+#[path = "suite/postgres.rs"]
+mod pg;
+
 use portcullis::store::conformance::{Backend, Check, Fault, Faulty, Fresh, Storm, checks, storm};
 use portcullis::store::memory::MemoryStore;
 use portcullis::store::{Ledger, Store, StoreError};
@@ -38,6 +42,16 @@ mod sqlite {
             }
         }
     });
+}
+
+/// ATK-SQL-02, ATK-SQL-03, ATK-REC-02, ATK-TOTP-01, ATK-SESS-07, ATK-KEY-12, ASVS-5.0-15.4.2, ASVS-5.0-15.4.3,
+/// ASVS-5.0-14.2.7 (what each is proven by stands at the checks)
+#[cfg(feature = "postgres")]
+mod postgres {
+    use super::{Arc, Backend, pg};
+
+    // Each backend has a schema of its own, with 16 connections.
+    portcullis::conformance!(|| async { Arc::new(pg::fresh_store().await) as Arc<dyn Backend> });
 }
 
 /// The checks that a store without locks fails, each at least once in three runs.

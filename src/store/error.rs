@@ -34,6 +34,14 @@ pub enum StoreError {
         /// The newest version known here.
         known: u32,
     },
+    /// The schema is older than this version of the crate needs, and migrations are left to others.
+    #[error("the schema has version {found}, this crate needs {known}: run its migrations")]
+    SchemaTooOld {
+        /// The version found.
+        found: u32,
+        /// The version needed here.
+        known: u32,
+    },
 }
 
 impl StoreError {
@@ -52,6 +60,7 @@ impl Coded for StoreError {
             Self::Unavailable(_) => "store_unavailable",
             Self::Corrupt { .. } => "store_corrupt",
             Self::SchemaTooNew { .. } => "schema_too_new",
+            Self::SchemaTooOld { .. } => "schema_too_old",
         }
     }
 }

@@ -227,7 +227,7 @@ pub(super) async fn an_alert_is_raised_once_for_a_share_of_a_period(fresh: &Fres
     })
 }
 
-/// ASVS-5.0-15.4.2: what each task adds to a meter stays, with the pool made by whoever comes first.
+/// ASVS-5.0-15.4.2: what each task adds to a meter stays.
 pub(super) async fn a_locked_ledger_loses_none_of_200_steps(fresh: &Fresh) -> Result<(), Flaw> {
     let backend = fresh.backend().await;
     let seed = Seed::sow(&*backend).await?;

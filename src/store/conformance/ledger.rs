@@ -15,9 +15,9 @@ pub(super) async fn limits_are_set_and_their_books_come_in_order(fresh: &Fresh) 
     let (here, project) = (seed.workspace.id, seed.project.id);
     let (elsewhere, other) = Seed::sow_workspace(&*backend, 2).await?;
     same(
-        "no pool before the first lock",
-        &look!(backend, |read| read.books(here, None, None, day(0)).await?),
-        &[].into(),
+        "a workspace has its pool from the start",
+        &look!(backend, |read| read.limit(pool(here)).await?),
+        &Some(Limit::pool(here)),
     )?;
     let (key, member) = (Spender::Key(id(8)), Spender::Member(id(8)));
     let of = |period| limit(20, here, Limited::Project(project), period);

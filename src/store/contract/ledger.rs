@@ -53,7 +53,7 @@ pub struct Recalled {
 pub trait LedgerReads: Send {
     /// The pool's book and those of all limits that spending of this project and spender counts against, for the periods
     /// that a day lies in: the pool first, then the project's, then the spender's own, each in the order of their periods.
-    /// Without a spender those of the project alone, without a project the pool's. There is no pool before the first lock.
+    /// Without a spender those of the project alone, without a project the pool's.
     async fn books(
         &mut self,
         workspace: WorkspaceId,
@@ -128,7 +128,7 @@ pub trait LedgerReads: Send {
 /// Writing money.
 #[async_trait]
 pub trait LedgerStore: LedgerReads {
-    /// Locks the ledger of a workspace; `None` when there is no such workspace. The first lock makes its pool.
+    /// Locks the ledger of a workspace; `None` when there is no such workspace.
     async fn lock_ledger(&mut self, workspace: WorkspaceId) -> Stored<Option<Locked<Ledgered>>>;
 
     /// Sets a limit of the locked workspace, or how much the pool has. A new limit's id, and its period for whom it limits,

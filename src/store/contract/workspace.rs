@@ -71,7 +71,7 @@ pub trait WorkspaceStore: WorkspaceReads {
     /// Locks the workspace of this id and reads it.
     async fn lock_workspace(&mut self, id: WorkspaceId) -> Stored<Option<Locked<Workspace>>>;
 
-    /// Adds a workspace and holds its lock; `None` when the id is taken, or when the workspace is personal and
+    /// Adds a workspace with its [pool](crate::store::record::Limit::pool) and holds its lock; `None` when the id is taken, or when the workspace is personal and
     /// the account has one already.
     async fn insert_workspace(&mut self, workspace: &Workspace) -> Stored<Option<Locked<Workspace>>>;
 

@@ -140,15 +140,8 @@ impl<W: Send> LedgerReads for View<W> {
 impl LedgerStore for View<Writer> {
     async fn lock_ledger(&mut self, workspace: WorkspaceId) -> Stored<Option<Locked<Ledgered>>> {
         self.let_others_race().await;
-        let state = self.read();
-        if !state.workspaces.contains_key(&workspace) {
-            return Ok(None);
-        }
-        let pool = Limit::pool(workspace);
-        if !state.limits.contains_key(&pool.id) {
-            self.write().put_limit(&pool);
-        }
-        Ok(Some(Locked::by_store(Ledgered { workspace })))
+        let there = self.read().workspaces.contains_key(&workspace);
+        Ok(there.then(|| Locked::by_store(Ledgered { workspace })))
     }
 
     async fn put_limit(&mut self, ledger: &Locked<Ledgered>, limit: &Limit) -> Stored<()> {

@@ -7,7 +7,7 @@ use crate::email::EmailAddress;
 use crate::id::{AccountId, EntryId, InvitationId, ProjectId, SessionId, WorkspaceId};
 use crate::secret::TokenDigest;
 use crate::store::record::{
-    Change, Entry, Invitation, Membership, Person, Project, ProjectMembership, Session, Workspace,
+    Change, Entry, Invitation, Limit, Membership, Person, Project, ProjectMembership, Session, Workspace,
 };
 use crate::store::{Locked, WorkspaceReads, WorkspaceStore};
 
@@ -137,6 +137,7 @@ impl WorkspaceStore for View<Writer> {
             return Ok(None);
         }
         self.write().put_workspace(workspace);
+        self.write().put_limit(&Limit::pool(workspace.id));
         Ok(Some(Locked::by_store(workspace.clone())))
     }
 

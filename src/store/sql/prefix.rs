@@ -38,7 +38,7 @@ impl Prefix {
 
     /// A statement with the prefix in its place.
     pub(super) fn apply(&self, template: &str) -> String {
-        template.replace("{p}", &self.0)
+        template.replace("{p}", &self.0).replace("{skip}", "")
     }
 }
 

@@ -10,18 +10,10 @@
 //! Deleted values are overwritten in the file (`secure_delete`); the write-ahead log beside it holds earlier
 //! pages until the next checkpoint.
 
-mod account;
 mod api;
-mod audit;
 mod begin;
 mod connection;
-mod key;
-mod ledger;
 mod migrate;
-mod policy;
-mod session;
-mod usage;
-mod workspace;
 
 use core::fmt;
 use core::num::NonZeroUsize;

@@ -1,8 +1,11 @@
 //! Every statement there is, as a constant, by the part of the contract that it serves.
 //!
 //! Written so that SQLite and PostgreSQL both understand them: parameters are `$1, $2, …`, numbered in the
-//! order of their first appearance (SQLite numbers named parameters that way, PostgreSQL by their digits), and
-//! `{p}` stands for the prefix that the service chose. Nothing is ever put into a statement but that prefix.
+//! order of their first appearance (SQLite numbers named parameters that way, PostgreSQL by their digits),
+//! `{p}` stands for the prefix or schema that the service chose, and `{skip}` for passing over rows that others hold,
+//! where a database can. Nothing else is ever put into a statement.
+//!
+//! What is run for many rows has one `VALUES ($1, …)`, which takes them all at once where a database can.
 
 /// Declares statements, and lists them for the tests.
 macro_rules! statements {
@@ -20,6 +23,8 @@ pub(super) mod audit;
 pub(super) mod key;
 pub(super) mod ledger;
 pub(super) mod policy;
+#[cfg(feature = "postgres")]
+pub(super) mod postgres;
 pub(super) mod session;
 pub(super) mod usage;
 pub(super) mod workspace;
@@ -67,7 +72,7 @@ mod tests {
     #[test]
     fn no_statement_has_a_placeholder_other_than_the_prefix() {
         for (name, sql) in super::all() {
-            let rest = sql.replace("{p}", "");
+            let rest = sql.replace("{p}", "").replace("{skip}", "");
             assert!(!rest.contains(['{', '}', '?', ';', '"']), "{name}");
             assert!(sql.contains("{p}"), "{name} names a table without the prefix");
         }

@@ -16,6 +16,18 @@ pub(in crate::store::sql) fn role(row: &mut Reader<'_>) -> Stored<RoleDefinition
     })
 }
 
+/// The same where there may be none.
+#[cfg(feature = "postgres")]
+pub(in crate::store::sql) fn opt_role(row: &mut Reader<'_>) -> Stored<Option<RoleDefinition>> {
+    let id = row.opt_id("roles.id")?;
+    let name = row.opt_text("roles.name")?;
+    let (permissions, scopes) = (row.opt_json("roles.permissions")?, row.opt_json("roles.scopes")?);
+    let (Some(id), Some(name), Some(permissions), Some(scopes)) = (id, name, permissions, scopes) else {
+        return Ok(None);
+    };
+    Ok(Some(RoleDefinition { id, name: name.to_owned(), permissions, scopes }))
+}
+
 pub(in crate::store::sql) fn permissions(row: &mut Reader<'_>) -> Stored<BTreeSet<Permission>> {
     row.json("roles.permissions")
 }

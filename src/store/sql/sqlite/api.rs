@@ -9,13 +9,14 @@ use async_trait::async_trait;
 use rusqlite::params;
 
 use super::SqliteStore;
-use super::begin::{Lease as _, patiently, retry};
+use super::begin::{patiently, retry};
 use super::connection::Conn;
-use super::session::CHANGES_KEPT;
 use crate::access::{ProjectRole, Role};
 use crate::id::RoleId;
 use crate::key::SecretId;
 use crate::store::record::{Change, Grant, OwnerStanding};
+use crate::store::sql::adapter::session::CHANGES_KEPT;
+use crate::store::sql::open::Lease as _;
 use crate::store::sql::rows::{Reader, id, key as read, policy};
 use crate::store::sql::statements::{api as sql, policy as roles};
 use crate::store::{ChangeStream, Changes, KeyDirectory, Polled, Position, StoreError};
@@ -61,10 +62,10 @@ impl Watch {
 
 fn read_changes(conn: &mut Conn, since: Option<Place>) -> Stored<Polled> {
     let what = "meta.value";
-    let epoch = conn.one(sql::EPOCH, params![], |row| row.array(what))?.map(u128::from_be_bytes);
+    let epoch = conn.first(sql::EPOCH, params![], |row| row.array(what))?.map(u128::from_be_bytes);
     let epoch = epoch.ok_or(StoreError::Corrupt { what })?;
     let ends = |row: &mut Reader<'_>| Ok((row.opt_int("changes.id")?, row.opt_int("changes.id")?));
-    let (oldest, newest) = match conn.one(sql::CHANGES_KEPT, params![], ends)? {
+    let (oldest, newest) = match conn.first(sql::CHANGES_KEPT, params![], ends)? {
         Some((Some(oldest), Some(newest))) => (oldest, newest),
         _ => (1, 0),
     };
@@ -78,7 +79,7 @@ fn read_changes(conn: &mut Conn, since: Option<Place>) -> Stored<Polled> {
     });
     let Some(from) = from else { return Ok(Polled { position, changes: Changes::Everything }) };
     let read = |row: &mut Reader<'_>| Ok(serde_json::from_str(row.text("changes.change")?).ok());
-    let found: Vec<Option<Change>> = conn.many(sql::CHANGES_SINCE, params![from.change, newest], read)?;
+    let found: Vec<Option<Change>> = conn.all(sql::CHANGES_SINCE, params![from.change, newest], read)?;
     // A change that this version cannot read may mean anything; so may a gap.
     let whole = i64::try_from(found.len()).is_ok_and(|found| found == newest.saturating_sub(from.change));
     let known: Option<Vec<Change>> = found.into_iter().collect();
@@ -130,7 +131,7 @@ impl KeyDirectory for SqliteStore {
 /// One statement reads all but the custom roles, at a moment after every commit that was answered before. Where there
 /// are such roles, all is read once more at one moment with them, so that no answer is half of before an edit.
 fn resolve(conn: &mut Conn, secret: SecretId) -> Stored<Option<Grant>> {
-    let grant = conn.one(sql::RESOLVE, params![read::secret_id(secret)], read::grant)?;
+    let grant = conn.first(sql::RESOLVE, params![read::secret_id(secret)], read::grant)?;
     let owner = grant.as_ref().and_then(|grant| grant.owner.as_ref());
     if owner.is_none_or(|owner| custom_roles(owner).next().is_none()) {
         return Ok(grant);
@@ -142,13 +143,13 @@ fn resolve(conn: &mut Conn, secret: SecretId) -> Stored<Option<Grant>> {
 }
 
 fn resolve_with_roles(conn: &mut Conn, secret: SecretId) -> Stored<Option<Grant>> {
-    let Some(mut grant) = conn.one(sql::RESOLVE, params![read::secret_id(secret)], read::grant)? else {
+    let Some(mut grant) = conn.first(sql::RESOLVE, params![read::secret_id(secret)], read::grant)? else {
         return Ok(None);
     };
     let workspace = id(grant.key.workspace);
     if let Some(owner) = &mut grant.owner {
         for role in custom_roles(owner).collect::<BTreeSet<_>>() {
-            let definition = conn.one(roles::ROLE, params![workspace, id(role)], policy::role)?;
+            let definition = conn.first(roles::ROLE, params![workspace, id(role)], policy::role)?;
             owner.definitions.extend(definition);
         }
     }

@@ -12,23 +12,20 @@ use tokio::sync::{Mutex as FairMutex, OwnedMutexGuard, OwnedSemaphorePermit, Sem
 
 use super::connection::{Conn, Use};
 use super::{Durability, SqliteOptions, SqliteStore};
-use crate::store::record::Change;
-use crate::store::sql::rows;
-use crate::store::sql::statements::api as sql;
-use crate::store::{Snapshot, Store, StoreError, Transaction};
+use crate::store::record::UsageDelta;
+use crate::store::sql::open::{Lease, Locks, Open, Writing};
+use crate::store::sql::statements::{account, api as sql, audit, ledger, session, workspace};
+use crate::store::{
+    Ledger, LedgerTransaction, Snapshot, Store, StoreError, Transaction, UsageSink, fit_to_add,
+};
 
 type Stored<T> = Result<T, StoreError>;
 
 const FIRST_WAIT: Duration = Duration::from_millis(1);
 const LONGEST_WAIT: Duration = Duration::from_millis(20);
 
-/// An open transaction or snapshot on a leased connection. What reads is written once for both.
-pub(super) struct Open<L> {
-    lease: L,
-}
-
 /// The connection that writes. Dropped, it rolls back and lets the next one write.
-pub(super) struct Writing {
+pub(super) struct Writer {
     conn: OwnedMutexGuard<Conn>,
     commits: Arc<AtomicU64>,
     durability: Durability,
@@ -50,38 +47,23 @@ pub(super) struct Pool {
     options: SqliteOptions,
 }
 
-/// What a leased connection is.
-pub(super) trait Lease: Send + 'static {
-    fn conn(&mut self) -> Stored<&mut Conn>;
-}
+impl Lease for Writer {
+    type Conn = Conn;
 
-impl<L: Lease> Open<L> {
-    pub(super) fn conn(&mut self) -> Stored<&mut Conn> {
-        self.lease.conn()
-    }
-}
-
-impl Open<Writing> {
-    /// Appends a change for the API door.
-    pub(super) fn announce(&mut self, change: Change) -> Stored<()> {
-        let text = rows::json(&change)?;
-        self.conn()?.run(sql::APPEND_CHANGE, &[&text]).map(drop)
-    }
-}
-
-impl Lease for Writing {
     fn conn(&mut self) -> Stored<&mut Conn> {
         Ok(&mut self.conn)
     }
 }
 
 impl Lease for Reading {
+    type Conn = Conn;
+
     fn conn(&mut self) -> Stored<&mut Conn> {
         self.conn.as_mut().ok_or(StoreError::Conflict)
     }
 }
 
-impl Drop for Writing {
+impl Drop for Writer {
     fn drop(&mut self) {
         self.conn.roll_back();
     }
@@ -122,16 +104,6 @@ impl Pool {
     }
 }
 
-/// A write was asked for under the lock of another record, or of one that is not there.
-#[derive(Debug, thiserror::Error)]
-#[error("misuse of the store: {0}")]
-struct Misuse(&'static str);
-
-/// Refuses what no caller may ask for.
-pub(super) fn must(holds: bool, otherwise: &'static str) -> Stored<()> {
-    if holds { Ok(()) } else { Err(StoreError::unavailable(Misuse(otherwise))) }
-}
-
 /// Tries again while the database is locked by another process, with growing pauses between.
 pub(super) async fn retry<T>(mut attempt: impl FnMut() -> Stored<T>) -> Stored<T> {
     let mut wait = FIRST_WAIT;
@@ -152,11 +124,11 @@ pub(super) async fn patiently<T>(patience: Duration, work: impl Future<Output = 
 impl SqliteStore {
     /// Begins to write. A future dropped on the way has begun nothing: `BEGIN` runs in the same step as the
     /// lease that undoes it is made.
-    pub(super) async fn write(&self) -> Stored<Open<Writing>> {
+    pub(super) async fn write(&self) -> Stored<Open<Writer>> {
         let shared = &self.shared;
         patiently(shared.options.patience, async {
             let conn = FairMutex::lock_owned(Arc::clone(&shared.writer)).await;
-            let mut lease = Writing {
+            let mut lease = Writer {
                 written_before: conn.rows_written(),
                 conn,
                 commits: Arc::clone(&shared.commits),
@@ -176,7 +148,7 @@ impl SqliteStore {
                 let conn = lease.conn()?;
                 conn.begin_deferred()?;
                 // The first read fixes the moment.
-                conn.one(sql::EPOCH, &[], |_| Ok(())).map(drop)
+                conn.first(sql::EPOCH, &[], |_| Ok(())).map(drop)
             })
             .await?;
             Ok(Open { lease })
@@ -185,37 +157,37 @@ impl SqliteStore {
     }
 }
 
-impl Writing {
-    fn commit_here(mut self, then: fn(&AtomicU64)) -> Stored<()> {
+impl Writer {
+    fn commit_here(mut self, announced: bool) -> Stored<()> {
         self.conn.commit()?;
-        then(&self.commits);
+        if announced {
+            self.commits.fetch_add(1, Ordering::SeqCst);
+        }
         Ok(())
     }
 }
 
-impl Open<Writing> {
-    /// Commits.
-    pub(super) async fn finish(self) -> Stored<()> {
-        self.finish_and(|commits| {
-            commits.fetch_add(1, Ordering::SeqCst);
-        })
-        .await
-    }
+/// Whoever writes is alone, so to lock is to read.
+const LOCKS: Locks = Locks {
+    account: account::ACCOUNT,
+    workspace: workspace::WORKSPACE,
+    ledger: ledger::LEDGER,
+    chain: audit::HEAD,
+    counter: session::COUNTER,
+    sweep_changes: session::SWEEP_CHANGES,
+};
 
-    /// Commits what alters no verification, so that nobody looks for changes.
-    pub(super) async fn finish_unannounced(self) -> Stored<()> {
-        self.finish_and(|_| ()).await
-    }
+impl Writing for Writer {
+    const LOCKS: &'static Locks = &LOCKS;
 
     /// With full durability a commit waits for the disk, so it moves to a thread that may block; it owns all that it
     /// needs, so that it goes on when nobody waits for it any more.
-    async fn finish_and(self, then: fn(&AtomicU64)) -> Stored<()> {
-        let lease = self.lease;
-        let nothing_written = lease.conn.rows_written() == lease.written_before;
-        if nothing_written || lease.durability == Durability::Normal {
-            return lease.commit_here(then);
+    async fn commit(self, announced: bool) -> Stored<()> {
+        let nothing_written = self.conn.rows_written() == self.written_before;
+        if nothing_written || self.durability == Durability::Normal {
+            return self.commit_here(announced);
         }
-        match tokio::task::spawn_blocking(move || lease.commit_here(then)).await {
+        match tokio::task::spawn_blocking(move || self.commit_here(announced)).await {
             Ok(answer) => answer,
             Err(lost) => Err(StoreError::CommitUnknown(Some(Box::new(lost)))),
         }
@@ -233,11 +205,22 @@ impl Store for SqliteStore {
     }
 }
 
-impl<L: Lease> Snapshot for Open<L> {}
+#[async_trait]
+impl Ledger for SqliteStore {
+    async fn begin_ledger(&self) -> Stored<Box<dyn LedgerTransaction>> {
+        Ok(Box::new(self.write().await?))
+    }
+}
 
 #[async_trait]
-impl Transaction for Open<Writing> {
-    async fn commit(self: Box<Self>) -> Stored<()> {
-        self.finish().await
+impl UsageSink for SqliteStore {
+    async fn add_usage(&self, deltas: &[UsageDelta]) -> Stored<()> {
+        fit_to_add(deltas)?;
+        if deltas.is_empty() {
+            return Ok(());
+        }
+        let mut open = self.write().await?;
+        open.add(deltas).await?;
+        open.lease.commit(false).await
     }
 }

@@ -4,11 +4,13 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use rusqlite::config::DbConfig;
-use rusqlite::types::ValueRef;
-use rusqlite::{Connection, ErrorCode, OpenFlags, Row, ToSql};
+use rusqlite::types::{ToSqlOutput, ValueRef};
+use rusqlite::{Connection as Raw, ErrorCode, OpenFlags, Row, ToSql};
 
 use super::{Durability, SqliteOptions};
 use crate::store::StoreError;
+use crate::store::sql::open::Connection;
+use crate::store::sql::parameter::{Parameter, Value};
 use crate::store::sql::prefix::Prefix;
 use crate::store::sql::rows::{Cell, Cells, Reader, WrongType};
 
@@ -30,7 +32,7 @@ pub(super) enum Use {
 
 /// A connection with its statements.
 pub(super) struct Conn {
-    raw: Connection,
+    raw: Raw,
     prefix: Prefix,
     /// Templates with the prefix in its place, by where the template lies: a constant never moves.
     texts: HashMap<(usize, usize), Box<str>>,
@@ -58,7 +60,7 @@ impl Conn {
         if purpose == Use::Create {
             flags |= OpenFlags::SQLITE_OPEN_CREATE;
         }
-        let raw = Connection::open_with_flags(path, flags).map_err(failed)?;
+        let raw = Raw::open_with_flags(path, flags).map_err(failed)?;
         Self::set_up(&raw, options, purpose).map_err(failed)?;
         if purpose == Use::Create {
             let mode: String =
@@ -70,7 +72,7 @@ impl Conn {
         Ok(Self { raw, prefix: options.prefix.clone(), texts: HashMap::new(), open: false, failed: false })
     }
 
-    fn set_up(raw: &Connection, options: &SqliteOptions, purpose: Use) -> rusqlite::Result<()> {
+    fn set_up(raw: &Raw, options: &SqliteOptions, purpose: Use) -> rusqlite::Result<()> {
         // Whoever waits, waits outside SQLite, where it blocks no thread.
         raw.busy_timeout(core::time::Duration::ZERO)?;
         raw.set_prepared_statement_cache_capacity(STATEMENTS);
@@ -165,7 +167,7 @@ impl Conn {
     }
 
     /// Runs a statement and answers how many rows it wrote.
-    pub(super) fn run(&mut self, template: &'static str, parameters: &[&dyn ToSql]) -> Stored<u32> {
+    pub(super) fn execute(&mut self, template: &'static str, parameters: &[&dyn ToSql]) -> Stored<u32> {
         let result = self.prepared(template, |statement| {
             let rows = statement.execute(parameters).map_err(failed)?;
             Ok(u32::try_from(rows).unwrap_or(u32::MAX))
@@ -173,13 +175,8 @@ impl Conn {
         self.watched(result)
     }
 
-    /// Runs a statement and answers whether it wrote a row.
-    pub(super) fn wrote(&mut self, template: &'static str, parameters: &[&dyn ToSql]) -> Stored<bool> {
-        Ok(self.run(template, parameters)? > 0)
-    }
-
     /// Reads the first row, if there is one.
-    pub(super) fn one<T>(
+    pub(super) fn first<T>(
         &mut self,
         template: &'static str,
         parameters: &[&dyn ToSql],
@@ -196,7 +193,7 @@ impl Conn {
     }
 
     /// Reads all rows.
-    pub(super) fn many<T>(
+    pub(super) fn all<T>(
         &mut self,
         template: &'static str,
         parameters: &[&dyn ToSql],
@@ -278,6 +275,63 @@ pub(super) fn failed(error: rusqlite::Error) -> StoreError {
             StoreError::Corrupt { what: "the database file" }
         }
         _ => StoreError::unavailable(error),
+    }
+}
+
+/// Runs in place: the futures are ready at once.
+impl Connection for Conn {
+    async fn run(&mut self, template: &'static str, parameters: &[&dyn Parameter]) -> Stored<u32> {
+        let values = values(parameters);
+        self.execute(template, &bound(&values))
+    }
+
+    async fn run_each(&mut self, template: &'static str, rows: Vec<Vec<Value<'static>>>) -> Stored<u32> {
+        let mut written = 0_u32;
+        for values in rows {
+            written = written.saturating_add(self.execute(template, &bound(&values))?);
+        }
+        Ok(written)
+    }
+
+    async fn one<T: Send>(
+        &mut self,
+        template: &'static str,
+        parameters: &[&dyn Parameter],
+        read: impl FnOnce(&mut Reader<'_>) -> Stored<T> + Send,
+    ) -> Stored<Option<T>> {
+        let values = values(parameters);
+        self.first(template, &bound(&values), read)
+    }
+
+    async fn many<T: Send>(
+        &mut self,
+        template: &'static str,
+        parameters: &[&dyn Parameter],
+        read: impl FnMut(&mut Reader<'_>) -> Stored<T> + Send,
+    ) -> Stored<Vec<T>> {
+        let values = values(parameters);
+        self.all(template, &bound(&values), read)
+    }
+}
+
+fn values<'a>(parameters: &[&'a dyn Parameter]) -> Vec<Value<'a>> {
+    parameters.iter().map(|parameter| parameter.value()).collect()
+}
+
+fn bound<'a>(values: &'a [Value<'_>]) -> Vec<&'a dyn ToSql> {
+    values.iter().map(|value| value as &dyn ToSql).collect()
+}
+
+impl ToSql for Value<'_> {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        let value = match self {
+            Value::Int(Some(number)) => ValueRef::Integer(*number),
+            Value::Text(Some(text)) => ValueRef::Text(text.as_bytes()),
+            Value::Bytes(Some(bytes)) => ValueRef::Blob(bytes),
+            Value::Id(Some(id)) => ValueRef::Blob(id),
+            Value::Int(None) | Value::Text(None) | Value::Bytes(None) | Value::Id(None) => ValueRef::Null,
+        };
+        Ok(ToSqlOutput::Borrowed(value))
     }
 }
 

@@ -39,8 +39,8 @@ fn step(conn: &mut Conn, options: &SqliteOptions) -> Stored<()> {
     let entropy = options.entropy.bytes::<16>().map_err(StoreError::unavailable)?;
     conn.script(SCHEMA)?;
     conn.script(migration)?;
-    conn.run(EPOCH, &[&entropy])?;
-    conn.run(RECORD, &[&i64::from(found.saturating_add(1))])?;
+    conn.execute(EPOCH, &[&entropy])?;
+    conn.execute(RECORD, &[&i64::from(found.saturating_add(1))])?;
     Ok(())
 }
 
@@ -54,11 +54,11 @@ fn missing(found: u32) -> Stored<Option<&'static str>> {
 }
 
 fn version(conn: &mut Conn) -> Stored<u32> {
-    let tables = conn.one(HAS_SCHEMA, &[], |row| row.int("schema"))?;
+    let tables = conn.first(HAS_SCHEMA, &[], |row| row.int("schema"))?;
     if tables == Some(0) {
         return Ok(0);
     }
-    Ok(conn.one(VERSION, &[], |row| row.unsigned("schema.version"))?.unwrap_or(0))
+    Ok(conn.first(VERSION, &[], |row| row.unsigned("schema.version"))?.unwrap_or(0))
 }
 
 #[cfg(test)]

@@ -137,8 +137,10 @@ statements! {
         "INSERT INTO {p}audit_chains (chain, sequence, link) VALUES ($1, $2, $3) \
          ON CONFLICT (chain) DO UPDATE SET sequence = excluded.sequence, link = excluded.link";
     // An entry has one seal, and it is of its own chain.
-    SEAL = "UPDATE {p}audit SET sequence = $1, link = $2 WHERE id = $3 AND workspace = $4 AND sequence IS NULL";
+    SEAL =
+        "UPDATE {p}audit AS a SET sequence = s.column1, link = s.column2 FROM (VALUES ($1, $2, $3, $4)) AS s \
+         WHERE a.id = s.column3 AND a.workspace = s.column4 AND a.sequence IS NULL";
     SEAL_OF_ACCOUNTS =
-        "UPDATE {p}audit SET sequence = $1, link = $2 \
-         WHERE id = $3 AND workspace IS NULL AND sequence IS NULL";
+        "UPDATE {p}audit AS a SET sequence = s.column1, link = s.column2 FROM (VALUES ($1, $2, $3)) AS s \
+         WHERE a.id = s.column3 AND a.workspace IS NULL AND a.sequence IS NULL";
 }

@@ -100,9 +100,8 @@ statements! {
          AND workspace = (SELECT workspace FROM {p}projects WHERE id = $1)";
     ALERTS = "SELECT ", alert!(), " FROM {p}alerts WHERE id > $1 ORDER BY id LIMIT $2";
 
-    // The workspace, and the pool when it was made: it has the workspace's own id.
-    LEDGER =
-        "SELECT w.id, l.id FROM {p}workspaces AS w LEFT JOIN {p}limits AS l ON l.id = w.id WHERE w.id = $1";
+    // By the pool, which has the workspace's own id.
+    LEDGER = "SELECT workspace FROM {p}limits WHERE id = $1 AND project IS NULL";
     INSERT_LIMIT = "INSERT INTO {p}limits (", limit!(), ") VALUES ($1, $2, $3, $4, $5, $6, $7)";
     // Whom it limits, and for how long, never changes.
     UPDATE_LIMIT = "UPDATE {p}limits SET amount = $1, mode = $2 WHERE workspace = $3 AND id = $4";
@@ -136,10 +135,10 @@ statements! {
     REOPEN_ALERTS = "UPDATE {p}alerts SET raised = 0 WHERE limit_id = $1 AND raised = 1";
     TAKE_ALERTS =
         "UPDATE {p}alerts SET taken = 1 WHERE taken = 0 AND id IN \
-         (SELECT id FROM {p}alerts WHERE taken = 0 ORDER BY id LIMIT $1) RETURNING ", alert!();
+         (SELECT id FROM {p}alerts WHERE taken = 0 ORDER BY id LIMIT $1{skip}) RETURNING ", alert!();
     CLAIM_STARTER_CREDIT =
         "INSERT INTO {p}starter_credits (mailbox, at) VALUES ($1, $2) ON CONFLICT (mailbox) DO NOTHING";
     SWEEP_HOLDS =
         "DELETE FROM {p}holds WHERE id IN (SELECT id FROM {p}holds \
-         WHERE state = 'closed' AND expires_at < $1 ORDER BY expires_at, id LIMIT $2)";
+         WHERE state = 'closed' AND expires_at < $1 ORDER BY expires_at, id LIMIT $2{skip})";
 }

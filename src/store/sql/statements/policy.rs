@@ -17,8 +17,10 @@ statements! {
         "INSERT INTO {p}outbox (id, content, created_at, due_at, attempts) VALUES ($1, $2, $3, $4, $5)";
     DUE_MAIL =
         "SELECT id, content, created_at, due_at, attempts FROM {p}outbox WHERE due_at <= $1 \
-         ORDER BY due_at, id LIMIT $2";
-    CLAIM_MAIL = "UPDATE {p}outbox SET due_at = $1, attempts = $2 WHERE id = $3";
+         ORDER BY due_at, id LIMIT $2{skip}";
+    CLAIM_MAIL =
+        "UPDATE {p}outbox AS o SET due_at = c.column1, attempts = c.column2 FROM (VALUES ($1, $2, $3)) AS c \
+         WHERE o.id = c.column3";
     DELETE_MAIL = "DELETE FROM {p}outbox WHERE id = $1";
     DELAY_MAIL = "UPDATE {p}outbox SET due_at = $1 WHERE id = $2";
 }

@@ -34,34 +34,34 @@ statements! {
     TAKE_TOKEN = "DELETE FROM {p}tokens WHERE digest = $1 AND kind = $2 RETURNING ", token!();
     DELETE_TOKENS_OF = "DELETE FROM {p}tokens WHERE account = $1 AND kind = $2";
 
-    COUNTER = "SELECT charged, until, touched_at FROM {p}counters WHERE key = $1";
+    COUNTER = "SELECT charged, until, touched_at FROM {p}counters WHERE key = $1 AND charged IS NOT NULL";
     PUT_COUNTER =
         "INSERT INTO {p}counters (key, charged, until, touched_at) VALUES ($1, $2, $3, $4) \
          ON CONFLICT (key) DO UPDATE SET charged = excluded.charged, until = excluded.until, \
          touched_at = excluded.touched_at";
-    DELETE_COUNTER = "DELETE FROM {p}counters WHERE key = $1";
+    DELETE_COUNTER = "DELETE FROM {p}counters WHERE key = $1 AND charged IS NOT NULL";
 
     SWEEP_SIGN_UPS =
         "DELETE FROM {p}sign_ups WHERE id IN \
-         (SELECT id FROM {p}sign_ups WHERE expires_at <= $1 LIMIT $2)";
+         (SELECT id FROM {p}sign_ups WHERE expires_at <= $1 LIMIT $2{skip})";
     SWEEP_TOTP_ENROLMENTS =
         "DELETE FROM {p}totp_enrolments WHERE account IN \
-         (SELECT account FROM {p}totp_enrolments WHERE expires_at <= $1 LIMIT $2)";
+         (SELECT account FROM {p}totp_enrolments WHERE expires_at <= $1 LIMIT $2{skip})";
     SWEEP_TOKENS =
-        "DELETE FROM {p}tokens WHERE digest IN (SELECT digest FROM {p}tokens WHERE expires_at <= $1 LIMIT $2)";
+        "DELETE FROM {p}tokens WHERE digest IN (SELECT digest FROM {p}tokens WHERE expires_at <= $1 LIMIT $2{skip})";
     SWEEP_INVITATIONS =
         "DELETE FROM {p}invitations WHERE id IN \
-         (SELECT id FROM {p}invitations WHERE expires_at <= $1 LIMIT $2)";
+         (SELECT id FROM {p}invitations WHERE expires_at <= $1 LIMIT $2{skip})";
     SWEEP_RECOVERY_CASES =
         "DELETE FROM {p}recovery_cases WHERE account IN \
-         (SELECT account FROM {p}recovery_cases WHERE expires_at <= $1 LIMIT $2)";
+         (SELECT account FROM {p}recovery_cases WHERE expires_at <= $1 LIMIT $2{skip})";
     SWEEP_SESSIONS =
         "DELETE FROM {p}sessions WHERE id IN \
-         (SELECT id FROM {p}sessions WHERE idle_until <= $1 OR ends_at <= $1 LIMIT $2)";
+         (SELECT id FROM {p}sessions WHERE idle_until <= $1 OR ends_at <= $1 LIMIT $2{skip})";
     SWEEP_COUNTERS =
-        "DELETE FROM {p}counters WHERE key IN (SELECT key FROM {p}counters WHERE touched_at < $1 LIMIT $2)";
+        "DELETE FROM {p}counters WHERE key IN (SELECT key FROM {p}counters WHERE touched_at < $1 LIMIT $2{skip})";
     // The oldest go first, so that what is missing is always what lies below the oldest one kept.
     SWEEP_CHANGES =
         "DELETE FROM {p}changes WHERE id IN (SELECT id FROM {p}changes \
-         WHERE id <= (SELECT MAX(id) FROM {p}changes) - $1 ORDER BY id LIMIT $2)";
+         WHERE id <= (SELECT MAX(id) FROM {p}changes) - $1 ORDER BY id LIMIT $2{skip})";
 }

@@ -66,7 +66,8 @@ statements! {
     ADD_TOTAL =
         "INSERT INTO {p}usage_totals AS present \
          (key, scope, allowed, refused, last_allowed_at, last_refused_at) \
-         SELECT k.id, $1, $2, $3, $4, $5 FROM {p}keys AS k WHERE k.id = $6 \
+         SELECT k.id, d.column1, d.column2, d.column3, d.column4, d.column5 \
+         FROM (VALUES ($1, $2, $3, $4, $5, $6)) AS d JOIN {p}keys AS k ON k.id = d.column6 WHERE true \
          ON CONFLICT (key, scope) DO UPDATE SET ",
         plus!("allowed"), ", ", plus!("refused"), ", ",
         latest!("last_allowed_at"), ", ", latest!("last_refused_at");
@@ -90,8 +91,8 @@ statements! {
 
     SWEEP_BUCKETS =
         "DELETE FROM {p}usage WHERE (project, spender, hour, label, scope) IN \
-         (SELECT project, spender, hour, label, scope FROM {p}usage WHERE hour < $1 LIMIT $2)";
+         (SELECT project, spender, hour, label, scope FROM {p}usage WHERE hour < $1 LIMIT $2{skip})";
     SWEEP_ROLLUP =
         "DELETE FROM {p}usage_rollup WHERE (project, hour, label, scope) IN \
-         (SELECT project, hour, label, scope FROM {p}usage_rollup WHERE hour < $1 LIMIT $2)";
+         (SELECT project, hour, label, scope FROM {p}usage_rollup WHERE hour < $1 LIMIT $2{skip})";
 }

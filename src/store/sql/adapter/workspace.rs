@@ -1,16 +1,17 @@
 //! Workspaces, projects, memberships, entries, invitations.
 
 use async_trait::async_trait;
-use rusqlite::params;
 
-use super::begin::{Lease, Open, Writing, must};
 use crate::email::EmailAddress;
 use crate::id::{AccountId, EntryId, InvitationId, ProjectId, SessionId, WorkspaceId};
 use crate::name::Label;
 use crate::secret::TokenDigest;
 use crate::store::record::{
-    Change, Entry, Invitation, Membership, Person, Project, ProjectMembership, Session, Suspension, Workspace,
+    Change, Entry, Invitation, Limit, Membership, Person, Project, ProjectMembership, Session, Suspension,
+    Workspace,
 };
+use crate::store::sql::open::{Connection as _, Lease, Open, Writing, must};
+use crate::store::sql::parameter::params;
 use crate::store::sql::rows::{Reader, id, json, opt_json, opt_time, time, workspace as read};
 use crate::store::sql::statements::workspace as sql;
 use crate::store::{Locked, StoreError, WorkspaceReads, WorkspaceStore};
@@ -20,27 +21,27 @@ type Stored<T> = Result<T, StoreError>;
 #[async_trait]
 impl<L: Lease> WorkspaceReads for Open<L> {
     async fn workspace(&mut self, workspace: WorkspaceId) -> Stored<Option<Workspace>> {
-        self.conn()?.one(sql::WORKSPACE, params![id(workspace)], read::workspace)
+        self.conn()?.one(sql::WORKSPACE, params![id(workspace)], read::workspace).await
     }
 
     async fn workspaces_of(&mut self, account: AccountId) -> Stored<Vec<(Workspace, Membership)>> {
-        self.conn()?.many(sql::WORKSPACES_OF, params![id(account)], read::workspace_and_membership)
+        self.conn()?.many(sql::WORKSPACES_OF, params![id(account)], read::workspace_and_membership).await
     }
 
     async fn membership(&mut self, workspace: WorkspaceId, account: AccountId) -> Stored<Option<Membership>> {
-        self.conn()?.one(sql::MEMBERSHIP, params![id(workspace), id(account)], read::membership)
+        self.conn()?.one(sql::MEMBERSHIP, params![id(workspace), id(account)], read::membership).await
     }
 
     async fn memberships(&mut self, workspace: WorkspaceId) -> Stored<Vec<Membership>> {
-        self.conn()?.many(sql::MEMBERSHIPS, params![id(workspace)], read::membership)
+        self.conn()?.many(sql::MEMBERSHIPS, params![id(workspace)], read::membership).await
     }
 
     async fn people(&mut self, workspace: WorkspaceId) -> Stored<Vec<Person>> {
-        self.conn()?.many(sql::PEOPLE, params![id(workspace)], read::person)
+        self.conn()?.many(sql::PEOPLE, params![id(workspace)], read::person).await
     }
 
     async fn project_memberships(&mut self, workspace: WorkspaceId) -> Stored<Vec<ProjectMembership>> {
-        self.conn()?.many(sql::PROJECT_MEMBERSHIPS, params![id(workspace)], read::project_membership)
+        self.conn()?.many(sql::PROJECT_MEMBERSHIPS, params![id(workspace)], read::project_membership).await
     }
 
     async fn project_membership(
@@ -48,47 +49,49 @@ impl<L: Lease> WorkspaceReads for Open<L> {
         project: ProjectId,
         account: AccountId,
     ) -> Stored<Option<ProjectMembership>> {
-        self.conn()?.one(sql::PROJECT_MEMBERSHIP, params![id(project), id(account)], read::project_membership)
+        self.conn()?
+            .one(sql::PROJECT_MEMBERSHIP, params![id(project), id(account)], read::project_membership)
+            .await
     }
 
     async fn project(&mut self, project: ProjectId) -> Stored<Option<Project>> {
-        self.conn()?.one(sql::PROJECT, params![id(project)], read::project)
+        self.conn()?.one(sql::PROJECT, params![id(project)], read::project).await
     }
 
     async fn projects(&mut self, workspace: WorkspaceId) -> Stored<Vec<Project>> {
-        self.conn()?.many(sql::PROJECTS, params![id(workspace)], read::project)
+        self.conn()?.many(sql::PROJECTS, params![id(workspace)], read::project).await
     }
 
     async fn entry(&mut self, entry: EntryId) -> Stored<Option<Entry>> {
-        self.conn()?.one(sql::ENTRY, params![id(entry)], read::entry)
+        self.conn()?.one(sql::ENTRY, params![id(entry)], read::entry).await
     }
 
     async fn entry_of(&mut self, session: SessionId, workspace: WorkspaceId) -> Stored<Option<Entry>> {
-        self.conn()?.one(sql::ENTRY_OF, params![id(session), id(workspace)], read::entry)
+        self.conn()?.one(sql::ENTRY_OF, params![id(session), id(workspace)], read::entry).await
     }
 
     async fn entries(&mut self, workspace: WorkspaceId) -> Stored<Vec<(Entry, Session)>> {
-        self.conn()?.many(sql::ENTRIES, params![id(workspace)], read::entry_and_session)
+        self.conn()?.many(sql::ENTRIES, params![id(workspace)], read::entry_and_session).await
     }
 
     async fn invitation(&mut self, invitation: InvitationId) -> Stored<Option<Invitation>> {
-        self.conn()?.one(sql::INVITATION, params![id(invitation)], read::invitation)
+        self.conn()?.one(sql::INVITATION, params![id(invitation)], read::invitation).await
     }
 
     async fn invitation_by_token(&mut self, token: &TokenDigest) -> Stored<Option<Invitation>> {
-        self.conn()?.one(sql::INVITATION_BY_TOKEN, params![token.0], read::invitation)
+        self.conn()?.one(sql::INVITATION_BY_TOKEN, params![token.0], read::invitation).await
     }
 
     async fn invitations(&mut self, workspace: WorkspaceId) -> Stored<Vec<Invitation>> {
-        self.conn()?.many(sql::INVITATIONS, params![id(workspace)], read::invitation)
+        self.conn()?.many(sql::INVITATIONS, params![id(workspace)], read::invitation).await
     }
 }
 
 #[async_trait]
-impl WorkspaceStore for Open<Writing> {
+impl<W: Writing> WorkspaceStore for Open<W> {
     async fn lock_workspace(&mut self, workspace: WorkspaceId) -> Stored<Option<Locked<Workspace>>> {
-        // Whoever writes is alone.
-        Ok(self.workspace(workspace).await?.map(Locked::by_store))
+        let found = self.conn()?.one(W::LOCKS.workspace, params![id(workspace)], read::workspace).await?;
+        Ok(found.map(Locked::by_store))
     }
 
     async fn insert_workspace(&mut self, workspace: &Workspace) -> Stored<Option<Locked<Workspace>>> {
@@ -106,8 +109,11 @@ impl WorkspaceStore for Open<Writing> {
             reason,
             time(workspace.created_at),
         ];
-        let written = self.conn()?.wrote(sql::INSERT_WORKSPACE, parameters)?;
-        Ok(written.then(|| Locked::by_store(workspace.clone())))
+        if !self.conn()?.wrote(sql::INSERT_WORKSPACE, parameters).await? {
+            return Ok(None);
+        }
+        self.insert_limit(&Limit::pool(workspace.id)).await?;
+        Ok(Some(Locked::by_store(workspace.clone())))
     }
 
     async fn update_workspace(&mut self, workspace: &Locked<Workspace>) -> Stored<()> {
@@ -125,21 +131,21 @@ impl WorkspaceStore for Open<Writing> {
             time(workspace.created_at),
             id(workspace.id),
         ];
-        let written = self.conn()?.wrote(sql::UPDATE_WORKSPACE, parameters)?;
+        let written = self.conn()?.wrote(sql::UPDATE_WORKSPACE, parameters).await?;
         must(written, "no such workspace")?;
-        self.announce(Change::Workspace(workspace.id))
+        self.announce(Change::Workspace(workspace.id)).await
     }
 
     async fn delete_workspace(&mut self, workspace: &Locked<Workspace>) -> Stored<()> {
-        let gone = self.conn()?.wrote(sql::DELETE_WORKSPACE, params![id(workspace.id)])?;
+        let gone = self.conn()?.wrote(sql::DELETE_WORKSPACE, params![id(workspace.id)]).await?;
         must(gone, "no such workspace")?;
-        self.announce(Change::Workspace(workspace.id))
+        self.announce(Change::Workspace(workspace.id)).await
     }
 
     async fn delete_project(&mut self, workspace: &Locked<Workspace>, project: ProjectId) -> Stored<bool> {
-        let gone = self.conn()?.wrote(sql::DELETE_PROJECT, params![id(workspace.id), id(project)])?;
+        let gone = self.conn()?.wrote(sql::DELETE_PROJECT, params![id(workspace.id), id(project)]).await?;
         if gone {
-            self.announce(Change::Project(project))?;
+            self.announce(Change::Project(project)).await?;
         }
         Ok(gone)
     }
@@ -160,7 +166,7 @@ impl WorkspaceStore for Open<Writing> {
             reason,
             time(project.created_at)
         ];
-        self.conn()?.wrote(sql::INSERT_PROJECT, parameters)
+        self.conn()?.wrote(sql::INSERT_PROJECT, parameters).await
     }
 
     async fn update_project(&mut self, workspace: &Locked<Workspace>, project: &Project) -> Stored<bool> {
@@ -178,9 +184,9 @@ impl WorkspaceStore for Open<Writing> {
             id(project.id),
             id(workspace.id)
         ];
-        let written = self.conn()?.wrote(sql::UPDATE_PROJECT, parameters)?;
+        let written = self.conn()?.wrote(sql::UPDATE_PROJECT, parameters).await?;
         if written {
-            self.announce(Change::Project(project.id))?;
+            self.announce(Change::Project(project.id)).await?;
         }
         Ok(written)
     }
@@ -193,16 +199,16 @@ impl WorkspaceStore for Open<Writing> {
             membership.role.to_string(),
             time(membership.since),
         ];
-        self.conn()?.run(sql::PUT_MEMBERSHIP, parameters)?;
-        self.announce(Change::Membership(workspace.id, membership.account))
+        self.conn()?.run(sql::PUT_MEMBERSHIP, parameters).await?;
+        self.announce(Change::Membership(workspace.id, membership.account)).await
     }
 
     async fn delete_membership(&mut self, workspace: &Locked<Workspace>, account: AccountId) -> Stored<bool> {
         let conn = self.conn()?;
-        let gone = conn.wrote(sql::DELETE_MEMBERSHIP, params![id(workspace.id), id(account)])?;
-        conn.run(sql::DELETE_ENTRIES_OF_MEMBER, params![id(workspace.id), id(account)])?;
+        let gone = conn.wrote(sql::DELETE_MEMBERSHIP, params![id(workspace.id), id(account)]).await?;
+        conn.run(sql::DELETE_ENTRIES_OF_MEMBER, params![id(workspace.id), id(account)]).await?;
         if gone {
-            self.announce(Change::Membership(workspace.id, account))?;
+            self.announce(Change::Membership(workspace.id, account)).await?;
         }
         Ok(gone)
     }
@@ -219,8 +225,8 @@ impl WorkspaceStore for Open<Writing> {
             id(membership.account),
             membership.role.to_string(),
         ];
-        self.conn()?.run(sql::PUT_PROJECT_MEMBERSHIP, parameters)?;
-        self.announce(Change::Membership(workspace.id, membership.account))
+        self.conn()?.run(sql::PUT_PROJECT_MEMBERSHIP, parameters).await?;
+        self.announce(Change::Membership(workspace.id, membership.account)).await
     }
 
     async fn delete_project_membership(
@@ -230,9 +236,9 @@ impl WorkspaceStore for Open<Writing> {
         account: AccountId,
     ) -> Stored<bool> {
         let parameters = params![id(workspace.id), id(project), id(account)];
-        let gone = self.conn()?.wrote(sql::DELETE_PROJECT_MEMBERSHIP, parameters)?;
+        let gone = self.conn()?.wrote(sql::DELETE_PROJECT_MEMBERSHIP, parameters).await?;
         if gone {
-            self.announce(Change::Membership(workspace.id, account))?;
+            self.announce(Change::Membership(workspace.id, account)).await?;
         }
         Ok(gone)
     }
@@ -247,16 +253,16 @@ impl WorkspaceStore for Open<Writing> {
             time(entry.at),
             opt_time(entry.ended_at),
         ];
-        self.conn()?.wrote(sql::INSERT_ENTRY, parameters)
+        self.conn()?.wrote(sql::INSERT_ENTRY, parameters).await
     }
 
     async fn update_entry(&mut self, workspace: &Locked<Workspace>, entry: &Entry) -> Stored<bool> {
         let parameters = params![opt_time(entry.ended_at), id(workspace.id), id(entry.id)];
-        self.conn()?.wrote(sql::UPDATE_ENTRY, parameters)
+        self.conn()?.wrote(sql::UPDATE_ENTRY, parameters).await
     }
 
     async fn delete_entry(&mut self, workspace: &Locked<Workspace>, entry: EntryId) -> Stored<bool> {
-        self.conn()?.wrote(sql::DELETE_ENTRY, params![id(workspace.id), id(entry)])
+        self.conn()?.wrote(sql::DELETE_ENTRY, params![id(workspace.id), id(entry)]).await
     }
 
     async fn insert_invitation(
@@ -278,7 +284,7 @@ impl WorkspaceStore for Open<Writing> {
             time(invitation.expires_at),
             invitation.email.canonical(),
         ];
-        self.conn()?.wrote(sql::INSERT_INVITATION, parameters)
+        self.conn()?.wrote(sql::INSERT_INVITATION, parameters).await
     }
 
     async fn update_invitation(
@@ -295,7 +301,7 @@ impl WorkspaceStore for Open<Writing> {
             id(workspace.id),
             id(invitation.id),
         ];
-        self.conn()?.wrote(sql::UPDATE_INVITATION, parameters)
+        self.conn()?.wrote(sql::UPDATE_INVITATION, parameters).await
     }
 
     async fn delete_invitation(
@@ -303,7 +309,7 @@ impl WorkspaceStore for Open<Writing> {
         workspace: &Locked<Workspace>,
         invitation: InvitationId,
     ) -> Stored<bool> {
-        self.conn()?.wrote(sql::DELETE_INVITATION, params![id(workspace.id), id(invitation)])
+        self.conn()?.wrote(sql::DELETE_INVITATION, params![id(workspace.id), id(invitation)]).await
     }
 
     async fn delete_invitations_to(
@@ -311,7 +317,7 @@ impl WorkspaceStore for Open<Writing> {
         email: &EmailAddress,
     ) -> Stored<Vec<(WorkspaceId, InvitationId)>> {
         let gone = |row: &mut Reader<'_>| Ok((row.id("invitations.workspace")?, row.id("invitations.id")?));
-        self.conn()?.many(sql::DELETE_INVITATIONS_TO, params![email.canonical()], gone)
+        self.conn()?.many(sql::DELETE_INVITATIONS_TO, params![email.canonical()], gone).await
     }
 }
 

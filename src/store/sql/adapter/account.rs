@@ -2,9 +2,7 @@
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use rusqlite::params;
 
-use super::begin::{Lease, Open, Writing, must};
 use crate::email::EmailAddress;
 use crate::id::{AccountId, RecoveryCodeId, SessionId, SignUpId};
 use crate::recovery::Locator;
@@ -13,6 +11,8 @@ use crate::store::record::{
     Account, AccountStatus, Change, OneTimeToken, RecoveryCase, RecoveryCodeRow, Session, SignUp, TokenKind,
     TotpEnrolment, TotpFactor,
 };
+use crate::store::sql::open::{Connection as _, Lease, Open, Writing, must};
+use crate::store::sql::parameter::{params, row};
 use crate::store::sql::rows::{self, account as read, count, id, opt_time, time};
 use crate::store::sql::statements::{account as sql, session as sessions};
 use crate::store::{AccountReads, AccountStore, Locked, StoreError};
@@ -27,27 +27,27 @@ const GONE: &str = "no such account";
 #[async_trait]
 impl<L: Lease> AccountReads for Open<L> {
     async fn account(&mut self, account: AccountId) -> Stored<Option<Account>> {
-        self.conn()?.one(sql::ACCOUNT, params![id(account)], read::account)
+        self.conn()?.one(sql::ACCOUNT, params![id(account)], read::account).await
     }
 
     async fn account_by_email(&mut self, email: &EmailAddress) -> Stored<Option<Account>> {
-        self.conn()?.one(sql::ACCOUNT_BY_EMAIL, params![email.canonical()], read::account)
+        self.conn()?.one(sql::ACCOUNT_BY_EMAIL, params![email.canonical()], read::account).await
     }
 
     async fn latest_sign_up(&mut self, email: &EmailAddress) -> Stored<Option<SignUp>> {
-        self.conn()?.one(sql::LATEST_SIGN_UP, params![email.canonical()], read::sign_up)
+        self.conn()?.one(sql::LATEST_SIGN_UP, params![email.canonical()], read::sign_up).await
     }
 
     async fn sign_up_by_token(&mut self, token: &TokenDigest) -> Stored<Option<SignUp>> {
-        self.conn()?.one(sql::SIGN_UP_BY_TOKEN, params![token.0], read::sign_up)
+        self.conn()?.one(sql::SIGN_UP_BY_TOKEN, params![token.0], read::sign_up).await
     }
 
     async fn totp_enrolment(&mut self, account: AccountId) -> Stored<Option<TotpEnrolment>> {
-        self.conn()?.one(sql::TOTP_ENROLMENT, params![id(account)], read::totp_enrolment)
+        self.conn()?.one(sql::TOTP_ENROLMENT, params![id(account)], read::totp_enrolment).await
     }
 
     async fn totp(&mut self, account: AccountId) -> Stored<Option<TotpFactor>> {
-        self.conn()?.one(sql::TOTP, params![id(account)], read::totp)
+        self.conn()?.one(sql::TOTP, params![id(account)], read::totp).await
     }
 
     async fn recovery_code(
@@ -55,100 +55,108 @@ impl<L: Lease> AccountReads for Open<L> {
         account: AccountId,
         locator: Locator,
     ) -> Stored<Option<RecoveryCodeRow>> {
-        self.conn()?.one(sql::RECOVERY_CODE, params![id(account), locator.as_str()], read::recovery_code)
+        self.conn()?
+            .one(sql::RECOVERY_CODE, params![id(account), locator.as_str()], read::recovery_code)
+            .await
     }
 
     async fn count_recovery_codes(&mut self, account: AccountId) -> Stored<u32> {
         let found = self
             .conn()?
-            .one(sql::COUNT_RECOVERY_CODES, params![id(account)], |row| row.unsigned("recovery_codes"))?;
+            .one(sql::COUNT_RECOVERY_CODES, params![id(account)], |row| row.unsigned("recovery_codes"))
+            .await?;
         Ok(found.unwrap_or(0))
     }
 
     async fn session_by_token(&mut self, token: &TokenDigest) -> Stored<Option<Session>> {
-        self.conn()?.one(sessions::SESSION_BY_TOKEN, params![token.0], read::session)
+        self.conn()?.one(sessions::SESSION_BY_TOKEN, params![token.0], read::session).await
     }
 
     async fn session(&mut self, session: SessionId) -> Stored<Option<Session>> {
-        self.conn()?.one(sessions::SESSION, params![id(session)], read::session)
+        self.conn()?.one(sessions::SESSION, params![id(session)], read::session).await
     }
 
     async fn sessions_of(&mut self, account: AccountId) -> Stored<Vec<Session>> {
-        self.conn()?.many(sessions::SESSIONS_OF, params![id(account)], read::session)
+        self.conn()?.many(sessions::SESSIONS_OF, params![id(account)], read::session).await
     }
 
     async fn token(&mut self, kind: TokenKind, digest: &TokenDigest) -> Stored<Option<OneTimeToken>> {
-        self.conn()?.one(sessions::TOKEN, params![digest.0, kind.name()], read::token)
+        self.conn()?.one(sessions::TOKEN, params![digest.0, kind.name()], read::token).await
     }
 
     async fn recovery_case(&mut self, account: AccountId) -> Stored<Option<RecoveryCase>> {
-        self.conn()?.one(sql::RECOVERY_CASE, params![id(account)], read::recovery_case)
+        self.conn()?.one(sql::RECOVERY_CASE, params![id(account)], read::recovery_case).await
     }
 
     async fn counter(&mut self, key: CounterKey) -> Stored<Option<Counter>> {
-        self.conn()?.one(sessions::COUNTER, params![key.0], read::counter)
+        self.conn()?.one(sessions::COUNTER, params![key.0], read::counter).await
     }
 }
 
 #[async_trait]
-impl AccountStore for Open<Writing> {
+impl<W: Writing> AccountStore for Open<W> {
     async fn lock_account(&mut self, account: AccountId) -> Stored<Option<Locked<Account>>> {
-        // Whoever writes is alone.
-        Ok(self.account(account).await?.map(Locked::by_store))
+        let found = self.conn()?.one(W::LOCKS.account, params![id(account)], read::account).await?;
+        Ok(found.map(Locked::by_store))
     }
 
     async fn insert_account(&mut self, account: &Account) -> Stored<bool> {
         let password = account.password.as_ref();
         let (since, reason) = suspension(&account.status);
-        self.conn()?.wrote(
-            sql::INSERT_ACCOUNT,
-            params![
-                id(account.id),
-                account.email.as_written(),
-                time(account.email_verified_at),
-                password.map(|password| password.hash.as_phc()),
-                password.map(|password| time(password.set_at)),
-                password.map(|password| i64::from(password.compromised)),
-                since,
-                reason,
-                time(account.created_at),
-                opt_time(account.signed_in_at),
-                account.email.canonical(),
-            ],
-        )
+        self.conn()?
+            .wrote(
+                sql::INSERT_ACCOUNT,
+                params![
+                    id(account.id),
+                    account.email.as_written(),
+                    time(account.email_verified_at),
+                    password.map(|password| password.hash.as_phc()),
+                    password.map(|password| time(password.set_at)),
+                    password.map(|password| i64::from(password.compromised)),
+                    since,
+                    reason,
+                    time(account.created_at),
+                    opt_time(account.signed_in_at),
+                    account.email.canonical(),
+                ],
+            )
+            .await
     }
 
     async fn update_account(&mut self, account: &Locked<Account>) -> Stored<bool> {
         let password = account.password.as_ref();
         let (since, reason) = suspension(&account.status);
-        let written = self.conn()?.wrote(
-            sql::UPDATE_ACCOUNT,
-            params![
-                account.email.as_written(),
-                account.email.canonical(),
-                time(account.email_verified_at),
-                password.map(|password| password.hash.as_phc()),
-                password.map(|password| time(password.set_at)),
-                password.map(|password| i64::from(password.compromised)),
-                since,
-                reason,
-                time(account.created_at),
-                opt_time(account.signed_in_at),
-                id(account.id),
-            ],
-        )?;
+        let written = self
+            .conn()?
+            .wrote(
+                sql::UPDATE_ACCOUNT,
+                params![
+                    account.email.as_written(),
+                    account.email.canonical(),
+                    time(account.email_verified_at),
+                    password.map(|password| password.hash.as_phc()),
+                    password.map(|password| time(password.set_at)),
+                    password.map(|password| i64::from(password.compromised)),
+                    since,
+                    reason,
+                    time(account.created_at),
+                    opt_time(account.signed_in_at),
+                    id(account.id),
+                ],
+            )
+            .await?;
         if !written {
             must(self.account(account.id).await?.is_some(), GONE)?;
         } else if account.status != account.before().status {
-            self.announce(Change::Account(account.id))?;
+            self.announce(Change::Account(account.id)).await?;
         }
         Ok(written)
     }
 
     async fn delete_account(&mut self, account: &Locked<Account>) -> Stored<()> {
-        let gone = self.conn()?.wrote(sql::DELETE_ACCOUNT, params![id(account.id)])?;
+        let gone = self.conn()?.wrote(sql::DELETE_ACCOUNT, params![id(account.id)]).await?;
         must(gone, GONE)?;
-        self.announce(Change::Account(account.id))
+        self.announce(Change::Account(account.id)).await
     }
 
     async fn put_recovery_case(&mut self, account: &Locked<Account>, case: &RecoveryCase) -> Stored<()> {
@@ -166,11 +174,11 @@ impl AccountStore for Open<Writing> {
             time(case.due_at),
             time(case.expires_at),
         ];
-        self.conn()?.run(sql::PUT_RECOVERY_CASE, parameters).map(drop)
+        self.conn()?.run(sql::PUT_RECOVERY_CASE, parameters).await.map(drop)
     }
 
     async fn delete_recovery_case(&mut self, account: &Locked<Account>) -> Stored<bool> {
-        self.conn()?.wrote(sql::DELETE_RECOVERY_CASE, params![id(account.id)])
+        self.conn()?.wrote(sql::DELETE_RECOVERY_CASE, params![id(account.id)]).await
     }
 
     async fn insert_sign_up(&mut self, sign_up: &SignUp) -> Stored<()> {
@@ -188,20 +196,21 @@ impl AccountStore for Open<Writing> {
                     sign_up.email.canonical(),
                 ],
             )
+            .await
             .map(drop)
     }
 
     async fn count_sign_up_failure(&mut self, sign_up: SignUpId) -> Stored<Option<u32>> {
         let read = |row: &mut rows::Reader<'_>| row.unsigned("sign_ups.failures");
-        self.conn()?.one(sql::COUNT_SIGN_UP_FAILURE, params![id(sign_up)], read)
+        self.conn()?.one(sql::COUNT_SIGN_UP_FAILURE, params![id(sign_up)], read).await
     }
 
     async fn delete_sign_up(&mut self, sign_up: SignUpId) -> Stored<bool> {
-        self.conn()?.wrote(sql::DELETE_SIGN_UP, params![id(sign_up)])
+        self.conn()?.wrote(sql::DELETE_SIGN_UP, params![id(sign_up)]).await
     }
 
     async fn delete_sign_ups_of(&mut self, email: &EmailAddress) -> Stored<u32> {
-        self.conn()?.run(sql::DELETE_SIGN_UPS_OF, params![email.canonical()])
+        self.conn()?.run(sql::DELETE_SIGN_UPS_OF, params![email.canonical()]).await
     }
 
     async fn put_totp_enrolment(
@@ -216,11 +225,11 @@ impl AccountStore for Open<Writing> {
             time(enrolment.created_at),
             time(enrolment.expires_at),
         ];
-        self.conn()?.run(sql::PUT_TOTP_ENROLMENT, parameters).map(drop)
+        self.conn()?.run(sql::PUT_TOTP_ENROLMENT, parameters).await.map(drop)
     }
 
     async fn delete_totp_enrolment(&mut self, account: &Locked<Account>) -> Stored<bool> {
-        self.conn()?.wrote(sql::DELETE_TOTP_ENROLMENT, params![id(account.id)])
+        self.conn()?.wrote(sql::DELETE_TOTP_ENROLMENT, params![id(account.id)]).await
     }
 
     async fn put_totp(&mut self, account: &Locked<Account>, factor: &TotpFactor) -> Stored<()> {
@@ -231,15 +240,15 @@ impl AccountStore for Open<Writing> {
             time(factor.confirmed_at),
             step(factor.last_step)?,
         ];
-        self.conn()?.run(sql::PUT_TOTP, parameters).map(drop)
+        self.conn()?.run(sql::PUT_TOTP, parameters).await.map(drop)
     }
 
     async fn delete_totp(&mut self, account: &Locked<Account>) -> Stored<bool> {
-        self.conn()?.wrote(sql::DELETE_TOTP, params![id(account.id)])
+        self.conn()?.wrote(sql::DELETE_TOTP, params![id(account.id)]).await
     }
 
     async fn accept_totp_step(&mut self, account: AccountId, accepted: Step) -> Stored<bool> {
-        self.conn()?.wrote(sql::ACCEPT_TOTP_STEP, params![step(accepted)?, id(account)])
+        self.conn()?.wrote(sql::ACCEPT_TOTP_STEP, params![step(accepted)?, id(account)]).await
     }
 
     async fn replace_recovery_codes(
@@ -248,30 +257,24 @@ impl AccountStore for Open<Writing> {
         codes: &[RecoveryCodeRow],
     ) -> Stored<()> {
         let conn = self.conn()?;
-        conn.run(sql::DELETE_RECOVERY_CODES, params![id(account.id)])?;
-        for code in codes {
-            let parameters = params![
-                id(code.id),
-                id(account.id),
-                code.locator.as_str(),
-                code.hash.as_phc(),
-                time(code.created_at),
-            ];
-            conn.run(sql::INSERT_RECOVERY_CODE, parameters)?;
-        }
-        Ok(())
+        conn.run(sql::DELETE_RECOVERY_CODES, params![id(account.id)]).await?;
+        let row = |code: &RecoveryCodeRow| {
+            let (locator, hash) = (code.locator.as_str(), code.hash.as_phc());
+            row![id(code.id), id(account.id), locator, hash, time(code.created_at)]
+        };
+        conn.run_each(sql::INSERT_RECOVERY_CODE, codes.iter().map(row).collect()).await.map(drop)
     }
 
     async fn delete_recovery_code(&mut self, code: RecoveryCodeId) -> Stored<bool> {
-        self.conn()?.wrote(sql::DELETE_RECOVERY_CODE, params![id(code)])
+        self.conn()?.wrote(sql::DELETE_RECOVERY_CODE, params![id(code)]).await
     }
 
     async fn insert_session(&mut self, account: &Locked<Account>, session: &Session) -> Stored<()> {
-        self.put_session(account.id, session)
+        self.put_session(account.id, session).await
     }
 
     async fn rotate_session(&mut self, from: &TokenDigest, session: &Session) -> Stored<bool> {
-        self.put_rotated(from, session)
+        self.put_rotated(from, session).await
     }
 
     async fn touch_session(
@@ -280,11 +283,13 @@ impl AccountStore for Open<Writing> {
         seen_at: Timestamp,
         idle_until: Timestamp,
     ) -> Stored<bool> {
-        self.conn()?.wrote(sessions::TOUCH_SESSION, params![time(seen_at), time(idle_until), id(session)])
+        self.conn()?
+            .wrote(sessions::TOUCH_SESSION, params![time(seen_at), time(idle_until), id(session)])
+            .await
     }
 
     async fn delete_session(&mut self, account: AccountId, session: SessionId) -> Stored<bool> {
-        self.conn()?.wrote(sessions::DELETE_SESSION, params![id(account), id(session)])
+        self.conn()?.wrote(sessions::DELETE_SESSION, params![id(account), id(session)]).await
     }
 
     async fn delete_sessions_of(
@@ -293,42 +298,42 @@ impl AccountStore for Open<Writing> {
         except: Option<SessionId>,
     ) -> Stored<u32> {
         match except {
-            None => self.conn()?.run(sessions::DELETE_SESSIONS_OF, params![id(account.id)]),
+            None => self.conn()?.run(sessions::DELETE_SESSIONS_OF, params![id(account.id)]).await,
             Some(kept) => {
-                self.conn()?.run(sessions::DELETE_OTHER_SESSIONS_OF, params![id(account.id), id(kept)])
+                self.conn()?.run(sessions::DELETE_OTHER_SESSIONS_OF, params![id(account.id), id(kept)]).await
             }
         }
     }
 
     async fn insert_token(&mut self, account: &Locked<Account>, token: &OneTimeToken) -> Stored<()> {
-        self.put_token(account.id, token)
+        self.put_token(account.id, token).await
     }
 
     async fn take_token(&mut self, kind: TokenKind, digest: &TokenDigest) -> Stored<Option<OneTimeToken>> {
-        self.conn()?.one(sessions::TAKE_TOKEN, params![digest.0, kind.name()], read::token)
+        self.conn()?.one(sessions::TAKE_TOKEN, params![digest.0, kind.name()], read::token).await
     }
 
     async fn delete_tokens_of(&mut self, account: &Locked<Account>, kind: TokenKind) -> Stored<u32> {
-        self.conn()?.run(sessions::DELETE_TOKENS_OF, params![id(account.id), kind.name()])
+        self.conn()?.run(sessions::DELETE_TOKENS_OF, params![id(account.id), kind.name()]).await
     }
 
     async fn lock_counter(&mut self, key: CounterKey, now: Timestamp) -> Stored<Locked<Counter>> {
-        let found = self.counter(key).await?;
+        let found = self.conn()?.one(W::LOCKS.counter, params![key.0, time(now)], read::counter).await?;
         Ok(Locked::by_store(found.unwrap_or_else(|| Counter::fresh(now))))
     }
 
     async fn put_counter(&mut self, key: CounterKey, counter: &Locked<Counter>) -> Stored<()> {
         let parameters =
             params![key.0, i64::from(counter.charged), opt_time(counter.until), time(counter.touched_at)];
-        self.conn()?.run(sessions::PUT_COUNTER, parameters).map(drop)
+        self.conn()?.run(sessions::PUT_COUNTER, parameters).await.map(drop)
     }
 
     async fn delete_counter(&mut self, key: CounterKey) -> Stored<bool> {
-        self.conn()?.wrote(sessions::DELETE_COUNTER, params![key.0])
+        self.conn()?.wrote(sessions::DELETE_COUNTER, params![key.0]).await
     }
 
     async fn sweep(&mut self, now: Timestamp, forget_before: Timestamp, limit: u32) -> Stored<u32> {
-        self.sweep_all(now, forget_before, limit)
+        self.sweep_all(now, forget_before, limit).await
     }
 }
 

@@ -4,21 +4,17 @@ use std::collections::BTreeSet;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use rusqlite::params;
 
-use super::SqliteStore;
-use super::begin::{Lease, Open, Writing, must};
 use super::key::behind;
 use crate::id::{AlertId, HoldId, Id as _, LedgerEntryId, LimitId, NodeId, ProjectId, WorkspaceId};
 use crate::spend::{Day, Meter, Spender};
 use crate::store::record::{Alert, Book, Hold, LedgerEntry, Limit, Limited};
+use crate::store::sql::open::{Connection as _, Lease, Open, Writing, must};
+use crate::store::sql::parameter::{Value, params, row};
 use crate::store::sql::rows::ledger::{self as read, Firsts};
 use crate::store::sql::rows::{Reader, count, id, time};
 use crate::store::sql::statements::ledger as sql;
-use crate::store::{
-    Ledger, LedgerReads, LedgerStore, LedgerSums, LedgerTransaction, Ledgered, Locked, Recall, Recalled,
-    StoreError,
-};
+use crate::store::{LedgerReads, LedgerStore, LedgerSums, Ledgered, Locked, Recall, Recalled, StoreError};
 
 type Stored<T> = Result<T, StoreError>;
 
@@ -35,7 +31,7 @@ impl<L: Lease> LedgerReads for Open<L> {
         let [day, week, month, total] = firsts.columns();
         let (project, spender) = (project.map(id), spender.map(Spender::to_bytes));
         let parameters = params![day, week, month, total, id(workspace), project, spender];
-        let mut books = self.conn()?.many(sql::BOOKS, parameters, |row| read::book(row, &firsts))?;
+        let mut books = self.conn()?.many(sql::BOOKS, parameters, |row| read::book(row, &firsts)).await?;
         books.sort_by_key(|book| (book.limit.of, book.limit.period));
         Ok(books)
     }
@@ -51,19 +47,19 @@ impl<L: Lease> LedgerReads for Open<L> {
         let [day, week, month, total] = firsts.columns();
         let after = behind(after.map(id));
         let parameters = params![day, week, month, total, id(workspace), after, i64::from(limit)];
-        self.conn()?.many(sql::ALL_BOOKS, parameters, |row| read::book(row, &firsts))
+        self.conn()?.many(sql::ALL_BOOKS, parameters, |row| read::book(row, &firsts)).await
     }
 
     async fn meters(&mut self, limit: LimitId) -> Stored<Vec<(Day, Meter)>> {
-        self.conn()?.many(sql::METERS, params![id(limit)], read::meter)
+        self.conn()?.many(sql::METERS, params![id(limit)], read::meter).await
     }
 
     async fn limit(&mut self, limit: LimitId) -> Stored<Option<Limit>> {
-        self.conn()?.one(sql::LIMIT, params![id(limit)], read::limit)
+        self.conn()?.one(sql::LIMIT, params![id(limit)], read::limit).await
     }
 
     async fn hold(&mut self, hold: HoldId) -> Stored<Option<Hold>> {
-        self.conn()?.one(sql::HOLD, params![id(hold)], read::hold)
+        self.conn()?.one(sql::HOLD, params![id(hold)], read::hold).await
     }
 
     async fn open_holds(
@@ -73,16 +69,16 @@ impl<L: Lease> LedgerReads for Open<L> {
         limit: u32,
     ) -> Stored<Vec<Hold>> {
         let parameters = params![id(workspace), behind(after.map(id)), i64::from(limit)];
-        self.conn()?.many(sql::OPEN_HOLDS, parameters, read::hold)
+        self.conn()?.many(sql::OPEN_HOLDS, parameters, read::hold).await
     }
 
     async fn recalled_holds(&mut self, node: NodeId) -> Stored<Vec<HoldId>> {
-        self.conn()?.many(sql::RECALLED_HOLDS, params![id(node)], |row| row.id("holds.id"))
+        self.conn()?.many(sql::RECALLED_HOLDS, params![id(node)], |row| row.id("holds.id")).await
     }
 
     async fn abandoned_holds(&mut self, now: Timestamp, limit: u32) -> Stored<Vec<(WorkspaceId, HoldId)>> {
         let parameters = params![time(now), i64::from(limit)];
-        self.conn()?.many(sql::ABANDONED_HOLDS, parameters, read::abandoned)
+        self.conn()?.many(sql::ABANDONED_HOLDS, parameters, read::abandoned).await
     }
 
     async fn ledger_entries(
@@ -92,7 +88,7 @@ impl<L: Lease> LedgerReads for Open<L> {
         limit: u32,
     ) -> Stored<Vec<LedgerEntry>> {
         let parameters = params![id(workspace), behind(after.map(id)), i64::from(limit)];
-        self.conn()?.many(sql::LEDGER_ENTRIES, parameters, read::entry)
+        self.conn()?.many(sql::LEDGER_ENTRIES, parameters, read::entry).await
     }
 
     async fn ledger_entry_by_key(
@@ -100,7 +96,7 @@ impl<L: Lease> LedgerReads for Open<L> {
         workspace: WorkspaceId,
         key: &str,
     ) -> Stored<Option<LedgerEntry>> {
-        self.conn()?.one(sql::LEDGER_ENTRY_BY_KEY, params![id(workspace), key], read::entry)
+        self.conn()?.one(sql::LEDGER_ENTRY_BY_KEY, params![id(workspace), key], read::entry).await
     }
 
     async fn ledger_sums(
@@ -113,59 +109,50 @@ impl<L: Lease> LedgerReads for Open<L> {
         let (from, until) = (from.number(), until.number());
         let (workspace, conn) = (id(workspace), self.conn()?);
         let sums = match of {
-            Limited::Pool => conn.one(sql::SUMS_OF_POOL, params![workspace, from, until], read::sums),
+            Limited::Pool => conn.one(sql::SUMS_OF_POOL, params![workspace, from, until], read::sums).await,
             Limited::Project(project) => {
                 let parameters = params![workspace, from, until, id(project)];
-                conn.one(sql::SUMS_OF_PROJECT, parameters, read::sums)
+                conn.one(sql::SUMS_OF_PROJECT, parameters, read::sums).await
             }
             Limited::Spender(project, spender) => {
                 let parameters = params![spender.to_bytes(), workspace, from, until, id(project)];
-                conn.one(sql::SUMS_OF_SPENDER, parameters, read::sums)
+                conn.one(sql::SUMS_OF_SPENDER, parameters, read::sums).await
             }
         }?;
         Ok(sums.unwrap_or_default())
     }
 
     async fn limited_spenders(&mut self, project: ProjectId) -> Stored<BTreeSet<Spender>> {
-        let all = self.conn()?.many(sql::LIMITED_SPENDERS, params![id(project)], read::spender)?;
+        let all = self.conn()?.many(sql::LIMITED_SPENDERS, params![id(project)], read::spender).await?;
         Ok(all.into_iter().flatten().collect())
     }
 
     async fn alerts(&mut self, after: Option<AlertId>, limit: u32) -> Stored<Vec<Alert>> {
         let parameters = params![behind(after.map(id)), i64::from(limit)];
-        self.conn()?.many(sql::ALERTS, parameters, read::alert)
+        self.conn()?.many(sql::ALERTS, parameters, read::alert).await
     }
 }
 
 #[async_trait]
-impl LedgerStore for Open<Writing> {
+impl<W: Writing> LedgerStore for Open<W> {
     async fn lock_ledger(&mut self, workspace: WorkspaceId) -> Stored<Option<Locked<Ledgered>>> {
-        // Whoever writes is alone.
-        let read = |row: &mut Reader<'_>| {
-            row.id::<WorkspaceId>("workspaces.id")?;
-            row.opt_id::<LimitId>("limits.id")
-        };
-        let Some(pool) = self.conn()?.one(sql::LEDGER, params![id(workspace)], read)? else {
-            return Ok(None);
-        };
-        if pool.is_none() {
-            self.insert_limit(&Limit::pool(workspace))?;
-        }
-        Ok(Some(Locked::by_store(Ledgered { workspace })))
+        let read = |row: &mut Reader<'_>| row.id::<WorkspaceId>("limits.workspace");
+        let locked = self.conn()?.one(W::LOCKS.ledger, params![id(workspace)], read).await?;
+        Ok(locked.map(|workspace| Locked::by_store(Ledgered { workspace })))
     }
 
     async fn put_limit(&mut self, ledger: &Locked<Ledgered>, limit: &Limit) -> Stored<()> {
         must(limit.workspace == ledger.workspace, "a limit of a workspace that is not locked")?;
         let (amount, mode) = (limit.amount.millionths(), limit.mode.name());
         let parameters = params![amount, mode, id(ledger.workspace), id(limit.id)];
-        if self.conn()?.wrote(sql::UPDATE_LIMIT, parameters)? {
+        if self.conn()?.wrote(sql::UPDATE_LIMIT, parameters).await? {
             return Ok(());
         }
-        self.insert_limit(limit)
+        self.insert_limit(limit).await
     }
 
     async fn delete_limit(&mut self, ledger: &Locked<Ledgered>, limit: LimitId) -> Stored<bool> {
-        self.conn()?.wrote(sql::DELETE_LIMIT, params![id(ledger.workspace), id(limit)])
+        self.conn()?.wrote(sql::DELETE_LIMIT, params![id(ledger.workspace), id(limit)]).await
     }
 
     async fn put_meter(
@@ -184,7 +171,7 @@ impl LedgerStore for Open<Writing> {
             id(ledger.workspace),
             id(limit),
         ];
-        let written = self.conn()?.wrote(sql::PUT_METER, parameters)?;
+        let written = self.conn()?.wrote(sql::PUT_METER, parameters).await?;
         must(written, "a meter of a limit that is not the locked workspace's")
     }
 
@@ -206,16 +193,15 @@ impl LedgerStore for Open<Writing> {
             count(hold.answered, "holds.answered")?,
             time(hold.expires_at),
         ];
-        let written = self.conn()?.wrote(sql::PUT_HOLD, parameters)?;
+        let written = self.conn()?.wrote(sql::PUT_HOLD, parameters).await?;
         must(written, "another workspace's hold has this id")
     }
 
     async fn append_ledger(&mut self, ledger: &Locked<Ledgered>, entries: &[LedgerEntry]) -> Stored<()> {
-        for entry in entries {
-            must(entry.workspace == ledger.workspace, "an entry of a workspace that is not locked")?;
-            self.append(entry)?;
-        }
-        Ok(())
+        let own = entries.iter().all(|entry| entry.workspace == ledger.workspace);
+        must(own, "an entry of a workspace that is not locked")?;
+        let rows = entries.iter().map(entry_row).collect();
+        self.conn()?.run_each(sql::APPEND_LEDGER, rows).await.map(drop)
     }
 
     async fn recall_holds(&mut self, ledger: &Locked<Ledgered>, recall: Recall) -> Stored<Recalled> {
@@ -223,13 +209,14 @@ impl LedgerStore for Open<Writing> {
         let number = match recall.number {
             Some(number) => count(number, "recalls.number")?,
             None => conn
-                .one(sql::NEXT_RECALL, params![workspace], |row| row.int("recalls.number"))?
+                .one(sql::NEXT_RECALL, params![workspace], |row| row.int("recalls.number"))
+                .await?
                 .ok_or(StoreError::Corrupt { what: "recalls.number" })?,
         };
         let (project, but) = (recall.project.map(id), recall.but.map(id));
         let parameters = params![number, workspace, project, but];
-        conn.run(sql::RECALL_HOLDS, parameters)?;
-        let outstanding = conn.one(sql::OUTSTANDING, parameters, |row| row.unsigned("holds.id"))?;
+        conn.run(sql::RECALL_HOLDS, parameters).await?;
+        let outstanding = conn.one(sql::OUTSTANDING, parameters, |row| row.unsigned("holds.id")).await?;
         let number = u64::try_from(number).map_err(|_| StoreError::Corrupt { what: "recalls.number" })?;
         Ok(Recalled { number, outstanding: outstanding.unwrap_or_default() })
     }
@@ -237,7 +224,8 @@ impl LedgerStore for Open<Writing> {
     async fn insert_alert(&mut self, ledger: &Locked<Ledgered>, alert: &Alert) -> Stored<bool> {
         must(alert.workspace == ledger.workspace, "an alert of a workspace that is not locked")?;
         let conn = self.conn()?;
-        let limit = conn.one(sql::LIMIT_IN, params![id(ledger.workspace), id(alert.limit)], |_| Ok(()))?;
+        let limit =
+            conn.one(sql::LIMIT_IN, params![id(ledger.workspace), id(alert.limit)], |_| Ok(())).await?;
         must(limit.is_some(), "an alert of a limit that is not the locked workspace's")?;
         let parameters = params![
             id(alert.id),
@@ -252,45 +240,31 @@ impl LedgerStore for Open<Writing> {
             alert.used.millionths(),
             time(alert.at),
         ];
-        conn.wrote(sql::INSERT_ALERT, parameters)
+        conn.wrote(sql::INSERT_ALERT, parameters).await
     }
 
     async fn reopen_pool_alerts(&mut self, ledger: &Locked<Ledgered>) -> Stored<()> {
         let pool = LimitId::from_uuid(ledger.workspace.uuid());
-        self.conn()?.run(sql::REOPEN_ALERTS, params![id(pool)]).map(drop)
+        self.conn()?.run(sql::REOPEN_ALERTS, params![id(pool)]).await.map(drop)
     }
 
     async fn take_alerts(&mut self, limit: u32) -> Stored<Vec<Alert>> {
-        let mut taken = self.conn()?.many(sql::TAKE_ALERTS, params![i64::from(limit)], read::alert)?;
+        let mut taken = self.conn()?.many(sql::TAKE_ALERTS, params![i64::from(limit)], read::alert).await?;
         taken.sort_by_key(|alert| alert.id);
         Ok(taken)
     }
 
     async fn claim_starter_credit(&mut self, mailbox: &[u8; 32], at: Timestamp) -> Stored<bool> {
-        self.conn()?.wrote(sql::CLAIM_STARTER_CREDIT, params![mailbox, time(at)])
+        self.conn()?.wrote(sql::CLAIM_STARTER_CREDIT, params![mailbox, time(at)]).await
     }
 
     async fn sweep_holds(&mut self, before: Timestamp, limit: u32) -> Stored<u32> {
-        self.conn()?.run(sql::SWEEP_HOLDS, params![time(before), i64::from(limit)])
+        self.conn()?.run(sql::SWEEP_HOLDS, params![time(before), i64::from(limit)]).await
     }
 }
 
-#[async_trait]
-impl Ledger for SqliteStore {
-    async fn begin_ledger(&self) -> Stored<Box<dyn LedgerTransaction>> {
-        Ok(Box::new(self.write().await?))
-    }
-}
-
-#[async_trait]
-impl LedgerTransaction for Open<Writing> {
-    async fn commit_ledger(self: Box<Self>) -> Stored<()> {
-        self.finish_unannounced().await
-    }
-}
-
-impl Open<Writing> {
-    fn insert_limit(&mut self, limit: &Limit) -> Stored<()> {
+impl<W: Writing> Open<W> {
+    pub(super) async fn insert_limit(&mut self, limit: &Limit) -> Stored<()> {
         let parameters = params![
             id(limit.id),
             id(limit.workspace),
@@ -300,26 +274,25 @@ impl Open<Writing> {
             limit.amount.millionths(),
             limit.mode.name(),
         ];
-        self.conn()?.run(sql::INSERT_LIMIT, parameters).map(drop)
+        self.conn()?.run(sql::INSERT_LIMIT, parameters).await.map(drop)
     }
+}
 
-    fn append(&mut self, entry: &LedgerEntry) -> Stored<()> {
-        let parameters = params![
-            id(entry.id),
-            id(entry.workspace),
-            time(entry.at),
-            entry.kind.name(),
-            entry.day.number(),
-            entry.project.map(id),
-            entry.line.map(Spender::to_bytes),
-            entry.spender.map(Spender::to_bytes),
-            entry.hold.map(id),
-            entry.granted.millionths(),
-            entry.delta.held.millionths(),
-            entry.delta.settled.millionths(),
-            entry.delta.unaccounted.millionths(),
-            entry.idempotency_key,
-        ];
-        self.conn()?.run(sql::APPEND_LEDGER, parameters).map(drop)
-    }
+fn entry_row(entry: &LedgerEntry) -> Vec<Value<'static>> {
+    row![
+        id(entry.id),
+        id(entry.workspace),
+        time(entry.at),
+        entry.kind.name(),
+        entry.day.number(),
+        entry.project.map(id),
+        entry.line.map(Spender::to_bytes),
+        entry.spender.map(Spender::to_bytes),
+        entry.hold.map(id),
+        entry.granted.millionths(),
+        entry.delta.held.millionths(),
+        entry.delta.settled.millionths(),
+        entry.delta.unaccounted.millionths(),
+        entry.idempotency_key,
+    ]
 }

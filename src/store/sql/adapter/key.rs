@@ -2,13 +2,13 @@
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use rusqlite::params;
 
-use super::begin::{Lease, Open, Writing, must};
 use super::workspace::suspension;
 use crate::id::{AccountId, KeyId, OperationId, ProjectId, WorkspaceId};
 use crate::key::SecretId;
 use crate::store::record::{Change, Key, KeySecret, Workspace};
+use crate::store::sql::open::{Connection as _, Lease, Open, Writing, must};
+use crate::store::sql::parameter::params;
 use crate::store::sql::rows::key::secret_id;
 use crate::store::sql::rows::{Reader, id, json, key as read, opt_json, opt_time, time};
 use crate::store::sql::statements::key as sql;
@@ -19,7 +19,7 @@ type Stored<T> = Result<T, StoreError>;
 #[async_trait]
 impl<L: Lease> KeyReads for Open<L> {
     async fn key(&mut self, key: KeyId) -> Stored<Option<Key>> {
-        self.conn()?.one(sql::KEY, params![id(key)], read::key)
+        self.conn()?.one(sql::KEY, params![id(key)], read::key).await
     }
 
     async fn keys_of_project(
@@ -29,7 +29,7 @@ impl<L: Lease> KeyReads for Open<L> {
         limit: u32,
     ) -> Stored<Vec<Key>> {
         let parameters = params![id(project), behind(after.map(id)), i64::from(limit)];
-        self.conn()?.many(sql::KEYS_OF_PROJECT, parameters, read::key)
+        self.conn()?.many(sql::KEYS_OF_PROJECT, parameters, read::key).await
     }
 
     async fn keys_of_workspace(
@@ -39,11 +39,11 @@ impl<L: Lease> KeyReads for Open<L> {
         limit: u32,
     ) -> Stored<Vec<Key>> {
         let parameters = params![id(workspace), behind(after.map(id)), i64::from(limit)];
-        self.conn()?.many(sql::KEYS_OF_WORKSPACE, parameters, read::key)
+        self.conn()?.many(sql::KEYS_OF_WORKSPACE, parameters, read::key).await
     }
 
     async fn keys_held_by(&mut self, workspace: WorkspaceId, account: AccountId) -> Stored<Vec<Key>> {
-        self.conn()?.many(sql::KEYS_HELD_BY, params![id(workspace), id(account)], read::key)
+        self.conn()?.many(sql::KEYS_HELD_BY, params![id(workspace), id(account)], read::key).await
     }
 
     async fn secrets_shown_to(
@@ -52,7 +52,7 @@ impl<L: Lease> KeyReads for Open<L> {
         account: AccountId,
     ) -> Stored<Vec<(Key, KeySecret)>> {
         let parameters = params![id(workspace), id(account)];
-        let mut shown = self.conn()?.many(sql::SECRETS_SHOWN_TO, parameters, read::key_and_secret)?;
+        let mut shown = self.conn()?.many(sql::SECRETS_SHOWN_TO, parameters, read::key_and_secret).await?;
         shown.sort_by_key(|(key, secret)| (key.id, secret.created_at, secret.id));
         Ok(shown)
     }
@@ -74,7 +74,7 @@ impl<L: Lease> KeyReads for Open<L> {
     }
 
     async fn secrets_of(&mut self, key: KeyId) -> Stored<Vec<KeySecret>> {
-        let mut secrets = self.conn()?.many(sql::SECRETS_OF, params![id(key)], read::secret)?;
+        let mut secrets = self.conn()?.many(sql::SECRETS_OF, params![id(key)], read::secret).await?;
         // The column orders ids as signed numbers.
         secrets.sort_by_key(|secret| (secret.created_at, secret.id));
         Ok(secrets)
@@ -91,17 +91,17 @@ impl<L: Lease> KeyReads for Open<L> {
         account: AccountId,
         operation: OperationId,
     ) -> Stored<Option<OperationRow>> {
-        self.conn()?.one(sql::OPERATION, params![id(account), id(operation)], read::operation)
+        self.conn()?.one(sql::OPERATION, params![id(account), id(operation)], read::operation).await
     }
 
     async fn first_steps(&mut self, account: AccountId) -> Stored<(bool, bool)> {
         let both = |row: &mut Reader<'_>| Ok((row.int("keys")? == 1, row.int("usage")? == 1));
-        Ok(self.conn()?.one(sql::FIRST_STEPS, params![id(account)], both)?.unwrap_or_default())
+        Ok(self.conn()?.one(sql::FIRST_STEPS, params![id(account)], both).await?.unwrap_or_default())
     }
 }
 
 #[async_trait]
-impl KeyStore for Open<Writing> {
+impl<W: Writing> KeyStore for Open<W> {
     async fn insert_key(&mut self, workspace: &Locked<Workspace>, key: &Key) -> Stored<()> {
         must(key.workspace == workspace.id, "a key of a workspace that is not locked")?;
         let since = opt_time(key.suspended.map(|held| held.since));
@@ -127,8 +127,8 @@ impl KeyStore for Open<Writing> {
             id(key.created_by),
             time(key.created_at),
         ];
-        self.conn()?.run(sql::INSERT_KEY, parameters)?;
-        self.announce(Change::Key(key.id))
+        self.conn()?.run(sql::INSERT_KEY, parameters).await?;
+        self.announce(Change::Key(key.id)).await
     }
 
     async fn update_key(&mut self, workspace: &Locked<Workspace>, key: &Key) -> Stored<bool> {
@@ -153,9 +153,9 @@ impl KeyStore for Open<Writing> {
             id(workspace.id),
             id(key.project),
         ];
-        let written = self.conn()?.wrote(sql::UPDATE_KEY, parameters)?;
+        let written = self.conn()?.wrote(sql::UPDATE_KEY, parameters).await?;
         if written {
-            self.announce(Change::Key(key.id))?;
+            self.announce(Change::Key(key.id)).await?;
         }
         Ok(written)
     }
@@ -163,7 +163,7 @@ impl KeyStore for Open<Writing> {
     async fn insert_secret(&mut self, workspace: &Locked<Workspace>, secret: &KeySecret) -> Stored<bool> {
         let conn = self.conn()?;
         let read = |row: &mut Reader<'_>| row.id::<WorkspaceId>("keys.workspace");
-        let whose = conn.one(sql::WORKSPACE_OF_KEY, params![id(secret.key)], read)?;
+        let whose = conn.one(sql::WORKSPACE_OF_KEY, params![id(secret.key)], read).await?;
         must(whose == Some(workspace.id), "a secret of a key of another workspace")?;
         let parameters = params![
             secret_id(secret.id),
@@ -173,9 +173,9 @@ impl KeyStore for Open<Writing> {
             time(secret.created_at),
             opt_time(secret.ends_at),
         ];
-        let written = conn.wrote(sql::INSERT_SECRET, parameters)?;
+        let written = conn.wrote(sql::INSERT_SECRET, parameters).await?;
         if written {
-            self.announce(Change::Key(secret.key))?;
+            self.announce(Change::Key(secret.key)).await?;
         }
         Ok(written)
     }
@@ -187,30 +187,32 @@ impl KeyStore for Open<Writing> {
         ends_at: Timestamp,
     ) -> Stored<bool> {
         let parameters = params![time(ends_at), secret_id(secret), id(workspace.id)];
-        let key = self.conn()?.one(sql::END_SECRET, parameters, |row| row.id("secrets.key"))?;
-        self.announce_key(key)
+        let key = self.conn()?.one(sql::END_SECRET, parameters, |row| row.id("secrets.key")).await?;
+        self.announce_key(key).await
     }
 
     async fn delete_secret(&mut self, workspace: &Locked<Workspace>, secret: SecretId) -> Stored<bool> {
         let parameters = params![secret_id(secret), id(workspace.id)];
-        let key = self.conn()?.one(sql::DELETE_SECRET, parameters, |row| row.id("secrets.key"))?;
-        self.announce_key(key)
+        let key = self.conn()?.one(sql::DELETE_SECRET, parameters, |row| row.id("secrets.key")).await?;
+        self.announce_key(key).await
     }
 
     async fn insert_operation(&mut self, operation: &OperationRow) -> Stored<bool> {
         let parameters =
             params![id(operation.account), id(operation.id), id(operation.key), time(operation.at)];
-        self.conn()?.wrote(sql::INSERT_OPERATION, parameters)
+        self.conn()?.wrote(sql::INSERT_OPERATION, parameters).await
     }
 }
 
-impl Open<Writing> {
-    fn announce_key(&mut self, key: Option<KeyId>) -> Stored<bool> {
-        key.map_or(Ok(false), |key| self.announce(Change::Key(key)).map(|()| true))
+impl<W: Writing> Open<W> {
+    async fn announce_key(&mut self, key: Option<KeyId>) -> Stored<bool> {
+        let Some(key) = key else { return Ok(false) };
+        self.announce(Change::Key(key)).await?;
+        Ok(true)
     }
 }
 
-/// Where a page begins: the empty value sorts before every id.
-pub(super) fn behind(after: Option<[u8; 16]>) -> Vec<u8> {
-    after.map_or_else(Vec::new, Vec::from)
+/// Where a page begins: the first of all UUIDs, which is no id.
+pub(super) fn behind(after: Option<[u8; 16]>) -> [u8; 16] {
+    after.unwrap_or([0; 16])
 }

@@ -1,0 +1,85 @@
+//! What PostgreSQL alone is asked: how it locks, and how changes are followed there.
+
+macro_rules! account {
+    () => {
+        "id, email, email_verified_at, password_hash, password_set_at, password_compromised, \
+         suspended_at, suspended_reason, created_at, signed_in_at"
+    };
+}
+
+macro_rules! workspace {
+    () => {
+        "id, name, personal_of, service_ceiling, require_second_factor, entitlements, archived_at, \
+         suspended_at, suspended_reason, created_at"
+    };
+}
+
+statements! {
+    // A lock is a write of the row that is locked: whoever waits for it reads what its earlier holder committed, and a
+    // transaction that sees an older moment is refused it.
+    LOCK_ACCOUNT = "UPDATE {p}accounts SET version = version + 1 WHERE id = $1 RETURNING ", account!();
+    LOCK_WORKSPACE = "UPDATE {p}workspaces SET version = version + 1 WHERE id = $1 RETURNING ", workspace!();
+    // By the pool, which has the workspace's own id.
+    LOCK_LEDGER =
+        "UPDATE {p}limits SET version = version + 1 WHERE id = $1 AND project IS NULL RETURNING workspace";
+    // A chain without a sealed entry is at its genesis.
+    LOCK_CHAIN =
+        "INSERT INTO {p}audit_chains AS present (chain, sequence, link) VALUES ($1, 0, $2) \
+         ON CONFLICT (chain) DO UPDATE SET version = present.version + 1 RETURNING sequence, link";
+    // One that has counted nothing has NULL charged to it, and reads as if it were not there.
+    LOCK_COUNTER =
+        "INSERT INTO {p}counters AS present (key, charged, until, touched_at) VALUES ($1, NULL, NULL, $2) \
+         ON CONFLICT (key) DO UPDATE SET touched_at = present.touched_at \
+         RETURNING COALESCE(charged, 0), until, CASE WHEN charged IS NULL THEN $2 ELSE touched_at END";
+
+    // Only what no snapshot can lack any more, and `swept` moves with it: a reader who lacks it nevertheless knows.
+    SWEEP_CHANGES =
+        "WITH gone AS (DELETE FROM {p}changes WHERE id IN (SELECT id FROM {p}changes \
+         WHERE id <= (SELECT MAX(id) FROM {p}changes) - $1 \
+         AND xid < pg_snapshot_xmin(pg_current_snapshot()) ORDER BY id LIMIT $2{skip}) RETURNING xid) \
+         UPDATE {p}stream SET swept = GREATEST(swept, (SELECT xid FROM gone ORDER BY xid DESC LIMIT 1)) \
+         WHERE EXISTS (SELECT 1 FROM gone)";
+
+    // The secrets of a batch, with the custom roles of their owners: a row for each role, or one without.
+    RESOLVE_ALL =
+        "SELECT k.id, k.workspace, k.project, k.kind, k.holder, k.name, k.environment, k.scopes, \
+         k.expires_at, k.allowlist, k.rate_limit, k.suspended_at, k.suspended_by, \
+         k.operator_suspended_at, k.operator_suspended_reason, k.revoked_at, \
+         k.created_by, k.created_at, \
+         s.id, s.key, s.digest, s.shown_to, s.created_at, s.ends_at, \
+         w.suspended_at, w.archived_at, w.service_ceiling, p.suspended_at, p.archived_at, p.rate_limit, \
+         a.id, a.suspended_at, m.role, r.role, d.id, d.name, d.permissions, d.scopes \
+         FROM {p}secrets AS s \
+         JOIN {p}keys AS k ON k.id = s.key \
+         JOIN {p}workspaces AS w ON w.id = k.workspace \
+         JOIN {p}projects AS p ON p.id = k.project \
+         LEFT JOIN {p}accounts AS a ON a.id = k.holder AND k.kind = 'personal' \
+         LEFT JOIN {p}memberships AS m ON m.workspace = k.workspace AND m.account = k.holder \
+         AND k.kind = 'personal' \
+         LEFT JOIN {p}project_memberships AS r ON r.project = k.project AND r.account = k.holder \
+         AND k.kind = 'personal' \
+         LEFT JOIN {p}roles AS d ON d.workspace = k.workspace AND d.id::text IN (m.role, r.role) \
+         WHERE s.id = ANY($1)";
+
+    // The snapshot is the one that the statement itself reads with. What an earlier one lacked is of a transaction that was
+    // under way then ($3) or had not begun ($2). The server is named by its timeline, which a fail-over or a restore
+    // changes, and by when it started.
+    POLL =
+        "SELECT pg_current_snapshot()::text, s.epoch, s.swept::text, s.barrier, f.caught_up, \
+         CASE WHEN f.seen_at < statement_timestamp() - interval '10 seconds' THEN 1 ELSE 0 END, \
+         substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8) || '-' || \
+         (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint::text, c.change \
+         FROM {p}stream AS s LEFT JOIN {p}followers AS f ON f.id = $1 \
+         LEFT JOIN {p}changes AS c ON c.xid >= $2::text::xid8 OR c.xid = ANY($3::text::xid8[])";
+    FOLLOW =
+        "INSERT INTO {p}followers (id, trust, caught_up) SELECT $1, $2, barrier FROM {p}stream";
+    CATCH_UP =
+        "UPDATE {p}followers SET caught_up = GREATEST(caught_up, $1), seen_at = statement_timestamp() \
+         WHERE id = $2";
+    RAISE_BARRIER = "UPDATE {p}stream SET barrier = barrier + 1 RETURNING barrier";
+    BEHIND =
+        "SELECT COUNT(*), COALESCE(MAX(trust), 0) FROM {p}followers WHERE caught_up < $1";
+    SWEEP_FOLLOWERS =
+        "DELETE FROM {p}followers WHERE seen_at < statement_timestamp() - interval '1 minute' \
+         AND seen_at < statement_timestamp() - 10 * trust * interval '1 millisecond'";
+}
