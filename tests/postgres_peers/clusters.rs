@@ -20,6 +20,18 @@ fn vanishes(folder: &Path) {
     }
 }
 
+/// Waits until a session is in the middle of a statement that ends so.
+#[track_caller]
+fn runs(url: &str, end: &str) {
+    let begun = Instant::now();
+    let count =
+        format!("select count(*) from pg_stat_activity where query like '%{end}' and state = 'active'");
+    while psql(url, &count) != "1" {
+        assert!(begun.elapsed() < Duration::from_secs(20), "no {end}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
 #[test]
 fn the_shared_server_answers_and_is_the_same_for_all() {
     let url = Cluster::shared();
@@ -52,10 +64,7 @@ fn committed_rows_survive_a_crash_and_others_do_not() {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let asleep = "select count(*) from pg_stat_activity where wait_event = 'PgSleep'";
-        while psql(url, asleep) != "1" {
-            std::thread::sleep(Duration::from_millis(20));
-        }
+        runs(url, "pg_sleep(60); commit");
         crash(&cluster);
         assert!(!open.wait().unwrap().success());
         assert!(try_psql(url, "select 1").is_err());
@@ -93,7 +102,7 @@ fn the_owner() {
         let cluster = Cluster::private();
         let bouncer = Bouncer::start(cluster.url());
         println!("owns {} {}", cluster.folder().display(), bouncer.folder().display());
-        std::thread::sleep(Duration::from_secs(600));
+        std::thread::sleep(Duration::from_mins(10));
     }
 }
 
@@ -164,20 +173,16 @@ fn psql_goes_through_the_proxy_and_meets_its_faults() {
         assert_eq!(asked("select repeat('x', 100)"), Ok("x".repeat(100)), "{shape:?}");
     }
     std::thread::scope(|threads| {
-        let late = threads.spawn(|| asked("select 1 from pg_sleep(0.5)"));
-        while proxy.accepted() < 7 {
-            std::thread::sleep(Duration::from_millis(10));
-        }
+        let late = threads.spawn(|| asked("select 1 from pg_sleep(1)"));
+        runs(url, "from pg_sleep(1)");
         proxy.set(Shape::StallAnswers);
-        std::thread::sleep(Duration::from_secs(1));
+        std::thread::sleep(Duration::from_millis(1500));
         assert!(!late.is_finished());
         proxy.set(Shape::Pass);
         assert_eq!(late.join().unwrap().as_deref(), Ok("1"), "a late answer arrives");
 
         let cut = threads.spawn(|| asked("select 1 from pg_sleep(60)"));
-        while psql(url, "select count(*) from pg_stat_activity where query like '%pg_sleep(60)'") != "1" {
-            std::thread::sleep(Duration::from_millis(10));
-        }
+        runs(url, "from pg_sleep(60)");
         proxy.set(Shape::Cut);
         assert!(cut.join().unwrap().is_err());
     });
