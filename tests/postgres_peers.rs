@@ -1,0 +1,19 @@
+//! What the tests of the PostgreSQL adapter stand on: a real server, a real pgbouncer, and a proxy that does what it
+//! is told. Debian's packages `postgresql` and `pgbouncer` are needed; nothing is skipped without them.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    reason = "a test that cannot be set up has failed; and it measures real time"
+)]
+
+#[path = "suite/cluster.rs"]
+mod cluster;
+#[path = "postgres_peers/clusters.rs"]
+mod clusters;
+#[path = "suite/proxy.rs"]
+mod proxy;
+#[path = "postgres_peers/shapes.rs"]
+mod shapes;
