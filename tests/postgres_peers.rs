@@ -8,11 +8,14 @@
     clippy::disallowed_methods,
     reason = "a test that cannot be set up has failed; and it measures real time"
 )]
+#![allow(unreachable_pub, reason = "a test is a crate of its own")]
 
 #[path = "suite/cluster.rs"]
 mod cluster;
 #[path = "postgres_peers/clusters.rs"]
 mod clusters;
+#[path = "postgres_peers/ends.rs"]
+mod ends;
 #[path = "suite/proxy.rs"]
 mod proxy;
 #[path = "postgres_peers/shapes.rs"]
