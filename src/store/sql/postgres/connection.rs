@@ -2,12 +2,10 @@
 
 use core::future::Future;
 use core::sync::atomic::{AtomicU64, Ordering};
-use core::time::Duration;
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use sqlx_core::Error;
-use sqlx_core::arguments::Arguments as _;
 use sqlx_core::connection::Connection as _;
 use sqlx_core::executor::Executor as _;
 use sqlx_core::query::query_with;

@@ -69,7 +69,7 @@ const RECORD: &str = "INSERT INTO {p}schema (version) VALUES ($1)";
 const START: &str =
     "INSERT INTO {p}stream (one, epoch, swept, barrier) VALUES (1, $1, '0', 0) ON CONFLICT (one) DO NOTHING";
 /// The number is of this crate's own; services' locks have others.
-const LOCK: &str = "SELECT pg_advisory_xact_lock(8031922741100157804, hashtext('{schema}'))";
+const LOCK: &str = "SELECT pg_advisory_xact_lock(hashtextextended('{schema}', 8031922741100157804))";
 
 /// One step of the schema, as plain SQL.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -172,8 +172,8 @@ const LOCKS: Locks = Locks {
     account: account::ACCOUNT,
     workspace: workspace::WORKSPACE,
     ledger: ledger::LEDGER,
-    chain: audit::HEAD,
-    counter: session::COUNTER,
+    chain: audit::HEAD_ALONE,
+    counter: session::COUNTER_ALONE,
     sweep_changes: session::SWEEP_CHANGES,
 };
 

@@ -133,6 +133,8 @@ statements! {
         "UPDATE {p}audit_personal SET subject = NULL, salt = NULL, value = NULL WHERE subject = $1";
 
     HEAD = "SELECT sequence, link FROM {p}audit_chains WHERE chain = $1";
+    // Where to lock is to read, where a chain begins is of no use.
+    HEAD_ALONE = "SELECT sequence, link FROM {p}audit_chains WHERE chain = $1 AND $2 IS NOT NULL";
     PUT_HEAD =
         "INSERT INTO {p}audit_chains (chain, sequence, link) VALUES ($1, $2, $3) \
          ON CONFLICT (chain) DO UPDATE SET sequence = excluded.sequence, link = excluded.link";

@@ -35,6 +35,9 @@ statements! {
     DELETE_TOKENS_OF = "DELETE FROM {p}tokens WHERE account = $1 AND kind = $2";
 
     COUNTER = "SELECT charged, until, touched_at FROM {p}counters WHERE key = $1 AND charged IS NOT NULL";
+    // Where to lock is to read, the time is of no use.
+    COUNTER_ALONE =
+        "SELECT charged, until, touched_at FROM {p}counters WHERE key = $1 AND $2 IS NOT NULL";
     PUT_COUNTER =
         "INSERT INTO {p}counters (key, charged, until, touched_at) VALUES ($1, $2, $3, $4) \
          ON CONFLICT (key) DO UPDATE SET charged = excluded.charged, until = excluded.until, \
