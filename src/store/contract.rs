@@ -37,6 +37,15 @@ pub trait Store: Send + Sync + 'static {
 
     /// Begins reading at one moment.
     async fn begin_read(&self) -> Result<Box<dyn Snapshot>, StoreError>;
+
+    /// Waits until every commit that was answered before this was called holds at every node's API door: until the door has
+    /// applied what was announced, or no longer trusts what it has heard before. It takes no longer than the longest
+    /// [trust](ChangeStream::trust) of a node that is silent.
+    ///
+    /// # Errors
+    /// The store failed, and how far the nodes are is not known: then wait for as long as any of them trusts what it has
+    /// heard.
+    async fn everywhere(&self) -> Result<(), StoreError>;
 }
 
 /// The reading half: a snapshot of one moment.

@@ -92,6 +92,10 @@ impl Store for Any {
         self.snapshot.store(true, Ordering::SeqCst);
         each!(self, store => store.begin_read().await)
     }
+
+    async fn everywhere(&self) -> Result<(), StoreError> {
+        each!(self, store => store.everywhere().await)
+    }
 }
 
 #[async_trait]
@@ -189,6 +193,10 @@ impl Store for Stage {
 
     async fn begin_read(&self) -> Result<Box<dyn Snapshot>, StoreError> {
         self.faulty().begin_read().await
+    }
+
+    async fn everywhere(&self) -> Result<(), StoreError> {
+        self.faulty().everywhere().await
     }
 }
 

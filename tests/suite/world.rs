@@ -81,6 +81,10 @@ impl Store for AnyStore {
     async fn begin_read(&self) -> Result<Box<dyn Snapshot>, StoreError> {
         each!(self, store => store.begin_read().await)
     }
+
+    async fn everywhere(&self) -> Result<(), StoreError> {
+        each!(self, store => store.everywhere().await)
+    }
 }
 
 #[async_trait]

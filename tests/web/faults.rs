@@ -59,6 +59,10 @@ impl Store for Broken {
     async fn begin_read(&self) -> Result<Box<dyn Snapshot>, StoreError> {
         Err(self.error())
     }
+
+    async fn everywhere(&self) -> Result<(), StoreError> {
+        Err(self.error())
+    }
 }
 
 #[async_trait]

@@ -192,6 +192,11 @@ impl<S: Store + ?Sized> Store for Faulty<S> {
         let inner = self.inner.begin_read().await?;
         Ok(Box::new(Open { inner, plan: Arc::clone(&self.plan), broken: false }))
     }
+
+    async fn everywhere(&self) -> Result<(), StoreError> {
+        self.plan.pass("everywhere").await?;
+        self.inner.everywhere().await
+    }
 }
 
 #[async_trait]

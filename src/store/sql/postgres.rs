@@ -8,6 +8,7 @@
 
 mod api;
 mod arguments;
+mod barrier;
 mod begin;
 mod connection;
 mod pool;
@@ -25,6 +26,7 @@ use sqlx_core::connection::ConnectOptions as _;
 use sqlx_postgres::PgConnectOptions;
 use tokio::sync::Mutex as FairMutex;
 
+use self::barrier::Barrier;
 use self::connection::Conn;
 use self::pool::Pool;
 pub use self::roles::{BadRoleName, RoleName, roles};
@@ -70,6 +72,7 @@ struct Shared {
     /// What follows changes. It is taken out while it is in use, so that one whose answer nobody waited for is not used
     /// again.
     watch: FairMutex<Option<Conn>>,
+    barrier: Barrier,
     commits: Arc<AtomicU64>,
     sent: Arc<AtomicU64>,
 }
@@ -116,6 +119,7 @@ impl PostgresStore {
             pool: Pool::new(options.connections, &settings, &sent),
             door: Pool::new(options.door, &settings, &sent),
             watch: FairMutex::default(),
+            barrier: Barrier::default(),
             commits: Arc::default(),
             trust: options.trust,
             interval: options.interval,

@@ -161,7 +161,9 @@ impl PostgresStore {
     async fn begin_to_follow(&self, conn: &mut Conn) -> Stored<Polled> {
         let random = self.shared.entropy.bytes::<16>().map_err(StoreError::unavailable)?;
         let follower = uuid::Builder::from_random_bytes(random).into_uuid();
-        let trust = i64::try_from(self.shared.trust.as_millis()).unwrap_or(i64::MAX);
+        // Rather a little too long.
+        let trust = self.shared.trust.as_millis().saturating_add(1);
+        let trust = i64::try_from(trust).unwrap_or(i64::MAX);
         conn.alone(async |conn: &mut Conn| {
             conn.run(sql::FOLLOW, params![follower.into_bytes(), trust]).await.map(drop)
         })

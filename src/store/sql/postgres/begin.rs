@@ -87,6 +87,10 @@ impl Store for PostgresStore {
         let lease = self.shared.pool.lease(async |conn: &mut Conn| conn.begin_reading().await).await?;
         Ok(Box::new(Open { lease }))
     }
+
+    async fn everywhere(&self) -> Stored<()> {
+        self.shared.barrier.pass(self).await
+    }
 }
 
 #[async_trait]
