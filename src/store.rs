@@ -42,7 +42,7 @@ mod within;
 
 pub use contract::{
     AccountReads, AccountStore, AuditFilter, AuditLog, AuditReads, BadUsageRange, ChangeStream, Changes,
-    KeyDirectory, KeyReads, KeyStore, KeyUsage, Ledger, LedgerReads, LedgerStore, LedgerSums,
+    Joined, KeyDirectory, KeyReads, KeyStore, KeyUsage, Ledger, LedgerReads, LedgerStore, LedgerSums,
     LedgerTransaction, Ledgered, MAX_USAGE_STEPS, MalformedUsageCursor, OperationRow, Outbox, PolicyReads,
     PolicyStore, Polled, Position, Recall, Recalled, ScopeUsage, Snapshot, Store, Transaction, UsageCursor,
     UsagePoint, UsageQuery, UsageReads, UsageSeries, UsageSink, UsageSplit, UsageStep, UsageStore,

@@ -2,6 +2,7 @@
 
 mod account;
 mod api;
+mod joined;
 mod key;
 mod ledger;
 mod policy;
@@ -12,6 +13,7 @@ use async_trait::async_trait;
 
 pub use account::{AccountReads, AccountStore};
 pub use api::{ChangeStream, Changes, KeyDirectory, Polled, Position, UsageSink};
+pub use joined::Joined;
 pub use key::{KeyReads, KeyStore, KeyUsage, OperationRow};
 pub use ledger::{
     Ledger, LedgerReads, LedgerStore, LedgerSums, LedgerTransaction, Ledgered, Recall, Recalled,

@@ -11,6 +11,7 @@ mod arguments;
 mod barrier;
 mod begin;
 mod connection;
+mod join;
 mod pool;
 mod roles;
 mod schema;
@@ -28,6 +29,7 @@ use tokio::sync::Mutex as FairMutex;
 
 use self::barrier::Barrier;
 use self::connection::Conn;
+pub use self::join::{JoinedPostgres, ServiceConnection};
 use self::pool::Pool;
 pub use self::roles::{BadRoleName, RoleName, roles};
 pub use self::schema::{BadSchemaName, Migration, SchemaName, migrations};

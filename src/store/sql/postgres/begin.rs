@@ -31,7 +31,7 @@ impl Lease for Writer {
     }
 }
 
-const LOCKS: Locks = Locks {
+pub(super) const LOCKS: Locks = Locks {
     account: sql::LOCK_ACCOUNT,
     workspace: sql::LOCK_WORKSPACE,
     ledger: sql::LOCK_LEDGER,

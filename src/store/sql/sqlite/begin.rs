@@ -168,7 +168,7 @@ impl Writer {
 }
 
 /// Whoever writes is alone, so to lock is to read.
-const LOCKS: Locks = Locks {
+pub(super) const LOCKS: Locks = Locks {
     account: account::ACCOUNT,
     workspace: workspace::WORKSPACE,
     ledger: ledger::LEDGER,
