@@ -21,5 +21,6 @@ mod proxy;
 /// Where the proxy looks for it.
 use pg::cluster;
 
+mod at_work;
 mod privileges;
 mod stage;

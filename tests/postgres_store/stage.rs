@@ -13,7 +13,6 @@ use portcullis::key::KeyFormat;
 use portcullis::secret::{ExposeSecret as _, SealingKey, SealingKeys};
 use portcullis::store::sql::postgres::{RoleName, SchemaName, roles};
 use portcullis::store::sql::{PostgresOptions, PostgresStore};
-use portcullis::store::{ChangeStream, Changes, KeyDirectory, Position};
 
 use crate::cluster::{Cluster, psql};
 use crate::pg::fresh_schema;
@@ -151,4 +150,15 @@ pub async fn call(door: &ApiDoor, key: &IssuedKey) -> Result<Caller, Denied> {
     let header = format!("Bearer {}", key.text.expose_secret());
     let need = door.need(&Scope::parse("models.read").unwrap()).unwrap();
     door.authenticate(&ApiRequest { authorization: &[header.as_bytes()], peer: None, need }).await
+}
+
+/// Waits until something is so: ten seconds at most.
+pub async fn until(what: &str, holds: impl AsyncFn() -> bool) {
+    for _ in 0..1_000 {
+        if holds().await {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("not so after ten seconds: {what}");
 }
