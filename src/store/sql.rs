@@ -15,7 +15,7 @@ mod rows;
 pub mod sqlite;
 mod statements;
 
-pub use classes::{COLUMNS, Classified, Sensitivity};
+pub use classes::{COLUMNS, Classified, Database, Sensitivity};
 #[cfg(feature = "postgres")]
 pub use postgres::{PostgresOptions, PostgresStore};
 pub use prefix::{BadPrefix, Prefix};

@@ -22,5 +22,6 @@ mod proxy;
 use pg::cluster;
 
 mod at_work;
+mod migrations;
 mod privileges;
 mod stage;
