@@ -16,7 +16,7 @@ mod rows;
 pub mod sqlite;
 mod statements;
 
-pub use classes::{COLUMNS, Classified, Sensitivity};
+pub use classes::{COLUMNS, Classified, Database, Sensitivity};
 pub use joined::JoinError;
 #[cfg(feature = "postgres")]
 pub use postgres::{PostgresOptions, PostgresStore};

@@ -9,11 +9,18 @@ use portcullis::ports::{Mail, Mailer, MailerError};
 use portcullis::secret::{SessionToken, VerifyEmailToken};
 use portcullis::source::Source;
 
-const PASSWORD: &str = "a horse walks into a bar";
+pub(crate) const PASSWORD: &str = "a horse walks into a bar";
 
 /// Remembers the link of the latest mail that has one.
 #[derive(Default)]
-struct Link(Mutex<String>);
+pub(crate) struct Link(Mutex<String>);
+
+impl Link {
+    /// The token in it.
+    pub(crate) fn token(&self) -> String {
+        self.0.lock().unwrap().split_once("#token=").unwrap().1.to_owned()
+    }
+}
 
 #[async_trait]
 impl Mailer for Link {
@@ -31,8 +38,7 @@ pub(crate) async fn signs_up(people: &Dashboard) -> SignedIn {
         (EmailAddress::parse("ann@example.com").unwrap(), Source::unknown(), Link::default());
     people.sign_up(&email, PASSWORD.into(), &source).await.unwrap();
     people.send_mail(&link).await.unwrap();
-    let token = link.0.lock().unwrap().split_once("#token=").unwrap().1.to_owned();
-    let token = VerifyEmailToken::parse(&token).unwrap();
+    let token = VerifyEmailToken::parse(&link.token()).unwrap();
     people.verify_email(&token, PASSWORD.into(), &source).await.unwrap()
 }
 

@@ -1,5 +1,6 @@
 //! How sensitive each stored column is.
 
+use self::Database::{Postgres, Sqlite};
 use self::Sensitivity::{Credential, Internal, Personal, Public, Sealed};
 
 /// How sensitive a stored value is, from the least to the most (ASVS 5.0, 14.1.1).
@@ -17,6 +18,15 @@ pub enum Sensitivity {
     Sealed,
 }
 
+/// A database that has columns of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Database {
+    /// SQLite.
+    Sqlite,
+    /// PostgreSQL.
+    Postgres,
+}
+
 /// One column and its class.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Classified {
@@ -26,16 +36,30 @@ pub struct Classified {
     pub column: &'static str,
     /// Its class.
     pub class: Sensitivity,
+    /// The database that alone has it.
+    pub only: Option<Database>,
+}
+
+impl Classified {
+    /// Whether a database has it.
+    #[must_use]
+    pub fn is_of(&self, database: Database) -> bool {
+        self.only.is_none_or(|only| only == database)
+    }
 }
 
 const fn of(table: &'static str, column: &'static str, class: Sensitivity) -> Classified {
-    Classified { table, column, class }
+    Classified { table, column, class, only: None }
+}
+
+const fn alone(only: Database, table: &'static str, column: &'static str, class: Sensitivity) -> Classified {
+    Classified { only: Some(only), ..of(table, column, class) }
 }
 
 /// Every column there is.
 pub const COLUMNS: &[Classified] = &[
-    of("meta", "name", Internal),
-    of("meta", "value", Internal),
+    alone(Sqlite, "meta", "name", Internal),
+    alone(Sqlite, "meta", "value", Internal),
     of("accounts", "id", Internal),
     of("accounts", "email", Personal),
     of("accounts", "email_canonical", Personal),
@@ -47,6 +71,7 @@ pub const COLUMNS: &[Classified] = &[
     of("accounts", "suspended_reason", Personal),
     of("accounts", "created_at", Internal),
     of("accounts", "signed_in_at", Personal),
+    alone(Postgres, "accounts", "version", Internal),
     of("sign_ups", "id", Internal),
     of("sign_ups", "email", Personal),
     of("sign_ups", "email_canonical", Personal),
@@ -112,6 +137,7 @@ pub const COLUMNS: &[Classified] = &[
     of("workspaces", "suspended_at", Internal),
     of("workspaces", "suspended_reason", Personal),
     of("workspaces", "created_at", Internal),
+    alone(Postgres, "workspaces", "version", Internal),
     of("projects", "id", Internal),
     of("projects", "workspace", Internal),
     of("projects", "name", Personal),
@@ -210,6 +236,7 @@ pub const COLUMNS: &[Classified] = &[
     of("limits", "period", Internal),
     of("limits", "amount", Internal),
     of("limits", "mode", Internal),
+    alone(Postgres, "limits", "version", Internal),
     of("meters", "limit_id", Internal),
     of("meters", "day", Internal),
     of("meters", "settled", Internal),
@@ -284,17 +311,27 @@ pub const COLUMNS: &[Classified] = &[
     of("audit_chains", "chain", Internal),
     of("audit_chains", "sequence", Internal),
     of("audit_chains", "link", Internal),
+    alone(Postgres, "audit_chains", "version", Internal),
     of("outbox", "id", Internal),
     of("outbox", "content", Sealed),
     of("outbox", "created_at", Internal),
     of("outbox", "due_at", Internal),
     of("outbox", "attempts", Internal),
     of("changes", "id", Internal),
+    alone(Postgres, "changes", "xid", Internal),
     of("changes", "change", Internal),
+    alone(Postgres, "stream", "one", Internal),
+    alone(Postgres, "stream", "epoch", Internal),
+    alone(Postgres, "stream", "swept", Internal),
+    alone(Postgres, "stream", "barrier", Internal),
+    alone(Postgres, "followers", "id", Internal),
+    alone(Postgres, "followers", "trust", Internal),
+    alone(Postgres, "followers", "caught_up", Internal),
+    alone(Postgres, "followers", "seen_at", Internal),
     of("schema", "version", Public),
 ];
 
-#[cfg(test)]
+#[cfg(all(test, feature = "sqlite"))]
 mod tests {
     use std::collections::BTreeSet;
 
@@ -322,9 +359,13 @@ mod tests {
     /// ASVS-5.0-14.1.1
     #[test]
     fn every_stored_column_has_a_class_and_every_class_a_column() {
-        let classified: BTreeSet<_> =
-            COLUMNS.iter().map(|column| (column.table.to_owned(), column.column.to_owned())).collect();
-        assert_eq!(classified.len(), COLUMNS.len(), "a column is classified twice");
+        let all: BTreeSet<_> = COLUMNS.iter().map(|of| (of.table, of.column)).collect();
+        assert_eq!(all.len(), COLUMNS.len(), "a column is classified twice");
+        let classified: BTreeSet<_> = COLUMNS
+            .iter()
+            .filter(|of| of.is_of(Sqlite))
+            .map(|of| (of.table.to_owned(), of.column.to_owned()))
+            .collect();
         assert_eq!(stored(), classified);
     }
 }

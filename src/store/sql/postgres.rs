@@ -12,6 +12,8 @@ mod barrier;
 mod begin;
 mod connection;
 mod join;
+#[cfg(test)]
+mod plans;
 mod pool;
 mod roles;
 mod schema;
@@ -40,6 +42,9 @@ use crate::store::StoreError;
 pub const TRUST: Duration = Duration::from_secs(1);
 /// How often changes are asked for in the background unless the options say otherwise.
 pub const INTERVAL: Duration = Duration::from_millis(20);
+
+/// Statements that a connection keeps prepared: more than there are.
+const CACHED: usize = 512;
 
 /// How a [`PostgresStore`] is opened.
 #[derive(Clone)]
@@ -106,8 +111,7 @@ impl PostgresStore {
         let address = |error| StoreError::unavailable(BadAddress(error));
         let connect = PgConnectOptions::from_str(url).map_err(address)?.disable_statement_logging();
         let settings = Settings {
-            // More than there are statements.
-            connect: connect.statement_cache_capacity(if options.pooled { 0 } else { 512 }),
+            connect: connect.statement_cache_capacity(if options.pooled { 0 } else { CACHED }),
             schema: options.schema.clone(),
             patience: options.patience,
             pooled: options.pooled,

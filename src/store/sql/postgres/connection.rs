@@ -342,7 +342,7 @@ pub(super) async fn committed(mut conn: Conn) -> Stored<()> {
 }
 
 /// A statement of one row as one of many: its parameters are columns.
-fn unnested(text: &str) -> String {
+pub(super) fn unnested(text: &str) -> String {
     let Some((before, rest)) = text.split_once("VALUES (") else { return text.to_owned() };
     let Some((parameters, after)) = rest.split_once(')') else { return text.to_owned() };
     let names: Vec<String> = (1..=parameters.split(',').count()).map(|n| format!("column{n}")).collect();
