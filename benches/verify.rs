@@ -249,8 +249,8 @@ struct Rows(HashMap<SecretId, Grant>);
 
 #[async_trait]
 impl KeyDirectory for Rows {
-    async fn resolve(&self, id: SecretId) -> Result<Option<Grant>, StoreError> {
-        Ok(self.0.get(&id).cloned())
+    async fn resolve(&self, ids: &[SecretId]) -> Result<Vec<Option<Grant>>, StoreError> {
+        Ok(ids.iter().map(|id| self.0.get(id).cloned()).collect())
     }
 }
 

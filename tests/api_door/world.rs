@@ -152,12 +152,12 @@ fn broken() -> StoreError {
 
 #[async_trait]
 impl KeyDirectory for Seam {
-    async fn resolve(&self, id: SecretId) -> Result<Option<Grant>, StoreError> {
+    async fn resolve(&self, ids: &[SecretId]) -> Result<Vec<Option<Grant>>, StoreError> {
         self.resolves.fetch_add(1, Ordering::SeqCst);
         if self.resolves_fail.load(Ordering::SeqCst) {
             return Err(broken());
         }
-        let found = self.directory.resolve(id).await;
+        let found = self.directory.resolve(ids).await;
         let held = self.held.lock().unwrap().take();
         if let Some((reached, may_go_on)) = held {
             reached.send(()).unwrap();
