@@ -36,6 +36,8 @@ pub(super) struct Lookups {
 struct Worker {
     lookups: Arc<Lookups>,
     turn: Turn,
+    /// A runtime that shuts down drops a task before it ever runs. That one starts no other.
+    runs: bool,
 }
 
 /// What was sent and is not answered. Dropping it answers that the store is busy: nobody waits for what will not come.
@@ -69,7 +71,7 @@ impl Lookups {
             evicted.answer(Err(NotFound::Crowded));
         }
         if let Some(turn) = turn {
-            Worker { lookups: Arc::clone(self), turn }.lead(deadline).await;
+            Worker { lookups: Arc::clone(self), turn, runs: true }.lead(deadline).await;
             if let Some(found) = seat.answered() {
                 return found.clone();
             }
@@ -85,7 +87,10 @@ impl Lookups {
     fn go_on(self: &Arc<Self>) {
         let Some(mut turn) = self.queue().another_turn() else { return };
         match Handle::try_current() {
-            Ok(runtime) => drop(runtime.spawn(Worker { lookups: Arc::clone(self), turn }.work())),
+            Ok(runtime) => {
+                let worker = Worker { lookups: Arc::clone(self), turn, runs: false };
+                drop(runtime.spawn(worker.work()));
+            }
             // Whoever waits is not of this runtime; the next request goes on.
             Err(_) => self.queue().give_back(&mut turn),
         }
@@ -119,6 +124,7 @@ impl Worker {
 
     /// Sends batches until nothing is left to send.
     async fn work(mut self) {
+        self.runs = true;
         loop {
             match self.next() {
                 Next::Ask(seats) => {
@@ -174,7 +180,9 @@ impl Worker {
 impl Drop for Worker {
     fn drop(&mut self) {
         self.lookups.queue().give_back(&mut self.turn);
-        self.lookups.go_on();
+        if self.runs {
+            self.lookups.go_on();
+        }
     }
 }
 
