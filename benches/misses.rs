@@ -40,6 +40,7 @@ fn main() {
     ] {
         cold(name, &runtime, &minted, minted.rows.clone(), rounds);
         together(name, &runtime, &minted, minted.rows.clone());
+        together(&format!("{name}, {LATENCY:?} away"), &runtime, &minted, Late(minted.rows.clone()));
     }
     flood(&minted, Late(minted.rows.clone()), rounds, second);
 }
@@ -121,7 +122,7 @@ fn flood(minted: &Minted, directory: impl KeyDirectory, rounds: usize, second: D
     });
     let mut quiet = Seen::default();
     let mut flooded = Seen::default();
-    let (mut refused, mut unanswered, mut asked) = (0, 0, 0);
+    let (mut refused, mut unanswered, mut asked) = (0, 0, 0.0);
     let mut next = half;
     for _ in 0..rounds {
         quiet.look(&bench, &runtime, half, &mut next, second);
@@ -139,14 +140,14 @@ fn flood(minted: &Minted, directory: impl KeyDirectory, rounds: usize, second: D
         let (answered, crowded) = attack.join().unwrap();
         refused += answered;
         unanswered += crowded;
-        asked += (queries.load(Ordering::Relaxed) - before) * 1_000_000_000
-            / (took as u64 + u64::try_from(second.as_nanos()).unwrap());
+        let made = (queries.load(Ordering::Relaxed) - before) as f64;
+        asked += made * 1e9 / (took + second.as_nanos() as f64);
     }
     let (quiet, flooded) = (quiet.figures(), flooded.figures());
     println!(
         "flood: {refused} unknown keys answered, {unanswered} refused as too many, \
-         {} queries a second, those of valid keys included",
-        asked / rounds as u64
+         {:.0} queries a second, those of valid keys included",
+        asked / rounds as f64
     );
     for ((what, quiet), flooded) in ["warm", "cold, never seen"].iter().zip(quiet).zip(flooded) {
         println!(

@@ -450,7 +450,7 @@ async fn a_flood_of_unknown_keys_takes_bounded_room_and_drops_no_known_key(world
             let (world, door) = (Arc::clone(&world), Arc::clone(&door));
             async move { reason(world.call(&door, &world.text(number, "live")).await) }
         });
-        let reasons = JoinSet::from_iter(calls).join_all().await;
+        let reasons = calls.collect::<JoinSet<_>>().join_all().await;
         assert!(reasons.iter().all(|reason| *reason == Reason::NoSuchSecret), "{reasons:?}");
     }
     let gauges = door.gauges();

@@ -59,13 +59,19 @@ struct Place {
     seat: Option<Arc<Seat>>,
 }
 
-/// What a turn is for. Changed by the queue alone.
+/// What somebody has of the queue. Changed by the queue alone.
 #[derive(Default)]
-pub(super) struct Turn {
-    taken: bool,
-    strangers: bool,
-    gathering: bool,
-    pausing: bool,
+pub(super) enum Turn {
+    #[default]
+    None,
+    /// A turn, to send what has come together.
+    Gathering,
+    /// A turn.
+    Held,
+    /// A turn, for a query about strangers, which the allowance has paid for.
+    WithStrangers,
+    /// No turn: the wait for the allowance.
+    Pausing,
 }
 
 /// What whoever has a turn does next.
@@ -90,7 +96,11 @@ pub(super) struct Joined {
 impl Turn {
     /// Whether its batch was paid for by the allowance.
     pub(super) fn is_paid(&self) -> bool {
-        self.strangers
+        matches!(self, Self::WithStrangers)
+    }
+
+    fn is_taken(&self) -> bool {
+        matches!(self, Self::Gathering | Self::Held | Self::WithStrangers)
     }
 }
 
@@ -157,7 +167,7 @@ impl Queue {
         let turn = self.turn_to_take().then(|| {
             self.gathering = true;
             self.taken += 1;
-            Turn { taken: true, gathering: true, ..Turn::default() }
+            Turn::Gathering
         });
         Joined { seat, turn, evicted }
     }
@@ -197,13 +207,13 @@ impl Queue {
     pub(super) fn another_turn(&mut self) -> Option<Turn> {
         self.turn_to_take().then(|| {
             self.taken += 1;
-            Turn { taken: true, ..Turn::default() }
+            Turn::Held
         })
     }
 
     /// What is next for whoever has this turn. It gives back what the turn was for until now.
     pub(super) fn next(&mut self, turn: &mut Turn, now: Instant) -> Next {
-        let paused = turn.pausing;
+        let paused = matches!(turn, Turn::Pausing);
         self.give_back(turn);
         if paused && self.taken >= self.limits.batches {
             // Whoever ends a batch goes on with what waits.
@@ -221,11 +231,12 @@ impl Queue {
                 Ok(()) => {
                     self.take_strangers(&mut asked);
                     self.with_strangers += 1;
-                    turn.strangers = true;
+                    self.taken += 1;
+                    *turn = Turn::WithStrangers;
                 }
                 Err(until) if alone => {
                     self.pausing = true;
-                    turn.pausing = true;
+                    *turn = Turn::Pausing;
                     return Next::Pause(until);
                 }
                 Err(_) => {}
@@ -236,10 +247,13 @@ impl Queue {
             *place = Place { under_way: true, seat: None };
         }
         if asked.is_empty() {
+            self.give_back(turn);
             return Next::Rest;
         }
-        self.taken += 1;
-        turn.taken = true;
+        if !turn.is_taken() {
+            self.taken += 1;
+            *turn = Turn::Held;
+        }
         Next::Ask(asked)
     }
 
@@ -258,10 +272,10 @@ impl Queue {
     /// Gives back all that a turn has.
     pub(super) fn give_back(&mut self, turn: &mut Turn) {
         let turn = core::mem::take(turn);
-        self.taken -= usize::from(turn.taken);
-        self.with_strangers -= usize::from(turn.strangers);
-        self.gathering &= !turn.gathering;
-        self.pausing &= !turn.pausing;
+        self.taken -= usize::from(turn.is_taken());
+        self.with_strangers -= usize::from(turn.is_paid());
+        self.gathering &= !matches!(turn, Turn::Gathering);
+        self.pausing &= !matches!(turn, Turn::Pausing);
     }
 
     /// A batch has found something, so that it does not count on the allowance.

@@ -123,7 +123,7 @@ impl ChangeStream for Handle {
             core::future::pending::<()>().await;
         }
         let next = since.map_or(0, |since| since.text().parse::<u32>().unwrap() + 1);
-        let change = if next % 2 == 0 { Change::Key(key_id(1)) } else { Change::Key(key_id(2)) };
+        let change = if next.is_multiple_of(2) { Change::Key(key_id(1)) } else { Change::Key(key_id(2)) };
         Ok(Polled { position: Position::new(next.to_string()), changes: Changes::These(vec![change]) })
     }
 

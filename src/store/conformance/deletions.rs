@@ -218,8 +218,8 @@ async fn found_in(backend: &dyn Backend, seed: &Seed, number: u64) -> Result<[Ve
         part.extend(more);
     }
     let [_, of_first, of_second, _] = &mut found;
-    of_first.push(resolve(&*backend, secret(number * 10, id(1)).id).await?.is_some());
-    of_second.push(resolve(&*backend, secret(number * 10 + 1, id(1)).id).await?.is_some());
+    of_first.push(resolve(backend, secret(number * 10, id(1)).id).await?.is_some());
+    of_second.push(resolve(backend, secret(number * 10 + 1, id(1)).id).await?.is_some());
     Ok(found)
 }
 
