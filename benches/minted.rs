@@ -111,6 +111,7 @@ impl KeyDirectory for Rows {
     }
 }
 
+#[allow(dead_code, reason = "not every bench needs it")]
 /// A stream on which nothing ever happens.
 pub struct NoChanges;
 

@@ -25,7 +25,7 @@ pub(super) struct Lease {
     /// Monotonic nanoseconds.
     trusted_until: AtomicU64,
     commits_seen: AtomicU64,
-    /// After a failed poll: not before this does anyone poll again.
+    /// After a failed poll: not before this does a request poll again. 0 while the stream answers.
     retry_at: AtomicU64,
     /// Moves before any change is applied to the caches: what began to be read before is not to be kept.
     generation: AtomicU64,
@@ -69,14 +69,22 @@ impl Lease {
         &self.generation
     }
 
-    /// Polls if the lease does not hold. For as long as the trust after a failure no request tries again, so that a
-    /// stalled stream costs one request in each such time, and the others only what asking the directory costs.
+    /// Polls if the lease does not hold. For as long as the trust after a failure no request tries again, nor waits for
+    /// who does, so that a stalled stream costs one request in each such time, and the others only what asking the
+    /// directory costs.
     pub(super) async fn refresh(&self, clock: &dyn Clock, apply: impl FnOnce(&Changes)) {
+        if !self.may_be_asked(clock.monotonic()) {
+            return;
+        }
         let mut position = self.turn.lock().await;
         let now = clock.monotonic();
-        if !self.holds(now) && nanos(now) >= self.retry_at.load(Ordering::Acquire) {
+        if !self.holds(now) && self.may_be_asked(now) {
             self.poll(&mut position, clock, apply).await;
         }
+    }
+
+    fn may_be_asked(&self, monotonic: Duration) -> bool {
+        nanos(monotonic) >= self.retry_at.load(Ordering::Acquire)
     }
 
     /// Polls whether the lease holds or not, and says whether the stream answered; `None` when a poll is under way.
@@ -93,6 +101,11 @@ impl Lease {
         apply: impl FnOnce(&Changes),
     ) -> bool {
         let sent_at = clock.monotonic();
+        if self.retry_at.load(Ordering::Acquire) != 0 {
+            // It failed the last time, and nothing says that it will not: whoever comes meanwhile asks the directory.
+            let given_up_at = nanos(sent_at).saturating_add(self.trust);
+            self.retry_at.fetch_max(given_up_at, Ordering::AcqRel);
+        }
         // Before the poll is sent: a commit in between makes the lease not hold, and the next request polls.
         let commits = self.commits.load(Ordering::Acquire);
         let poll = self.stream.poll(position.as_ref());

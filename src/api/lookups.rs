@@ -11,13 +11,14 @@
 //! * A request that is dropped strands nobody: what it has sent goes on as a task, and what it was about to send, another
 //!   one sends.
 
-use core::future::{Future, poll_fn};
+use core::future::Future;
 use core::pin::Pin;
 use core::task::{Context, Poll};
 use core::time::Duration;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::runtime::Handle;
+use tokio::task::yield_now;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::allowance::Allowance;
@@ -103,10 +104,11 @@ impl Lookups {
 impl Worker {
     /// Sends one batch, once whoever is ready now has come along.
     async fn lead(mut self, deadline: Instant) {
-        // As long as others come: they may be on their way from another thread.
+        // As long as others come: they may be on their way from another thread. This yield, unlike waking oneself, lets
+        // the runtime take in what other threads and sockets have for it.
         for _ in 0..MOST_YIELDS {
             let waiting = self.lookups.len();
-            after_all_that_are_ready().await;
+            yield_now().await;
             if self.lookups.len() <= waiting {
                 break;
             }
@@ -227,20 +229,6 @@ impl Drop for Carried {
             runtime.spawn(batch);
         }
     }
-}
-
-/// Goes behind all tasks of this thread that are ready. Unlike tokio's own yield it does not look for events meanwhile,
-/// which costs a system call.
-async fn after_all_that_are_ready() {
-    let mut yielded = false;
-    poll_fn(|context: &mut Context<'_>| {
-        if core::mem::replace(&mut yielded, true) {
-            return Poll::Ready(());
-        }
-        context.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
 }
 
 fn busy() -> Found {

@@ -62,6 +62,33 @@ async fn while_the_lease_holds_no_request_waits_for_a_poll_in_the_background() {
     assert_eq!(seam.resolved(), resolved + 1);
 }
 
+/// With real clocks: the lease runs out by itself, and the follower tries and tries.
+#[tokio::test]
+async fn no_request_waits_for_a_follower_whose_stream_has_stalled() {
+    let world = World::sqlite().await;
+    let key = world.key(1, |_| {}).await;
+    let (catalogue, format) = (Arc::clone(&world.catalogue), Arc::clone(&world.format));
+    let door = ApiDoor::builder(world.seam.clone(), world.seam.clone(), catalogue, format).build();
+    assert!(world.call(&door, &key).await.is_ok());
+    world.seam.polls_hang.store(true, SeqCst);
+    *world.seam.interval.lock().unwrap() = Some(TRUST / 10);
+    let _following = door.follow();
+    sleep(TRUST * 2).await;
+    let (polls, mut waited) = (world.seam.polls.load(SeqCst), 0);
+    for _ in 0..100 {
+        let resolved = world.seam.resolved();
+        if tokio::time::timeout(TRUST / 2, world.call(&door, &key)).await.is_err() {
+            waited += 1;
+        } else {
+            assert_eq!(world.seam.resolved(), resolved + 1, "without the stream the directory is asked");
+        }
+        sleep(TRUST / 20).await;
+    }
+    assert!(world.seam.polls.load(SeqCst) > polls, "it was tried meanwhile");
+    // The machine may be slow once; that requests wait would show in about half of them.
+    assert!(waited <= 5, "{waited} requests waited");
+}
+
 #[tokio::test]
 async fn a_stream_that_fails_is_tried_again_less_and_less_often_until_it_answers() {
     let world = World::sqlite().await;
