@@ -1,6 +1,6 @@
 //! The programs' door: an API key in, a [`Caller`] out.
 //!
-//! It is built from a [`KeyDirectory`](crate::store::KeyDirectory) and a [`ChangeStream`](crate::store::ChangeStream) alone and knows nothing of sessions, passwords or
+//! It is built from a [`KeyDirectory`] and a [`ChangeStream`] alone and knows nothing of sessions, passwords or
 //! the dashboard. How a verification works is [`ApiDoor::authenticate`], from top to bottom:
 //!
 //! 1. The header is read (RFC 6750, section 2.1), and the key in it: alphabet, checksum, id.
@@ -10,7 +10,7 @@
 //! # What may be relied on
 //! * **Changes made through this process** take effect at once: a request that begins after a commit returned
 //!   sees it.
-//! * **Changes made elsewhere** take effect within [`ChangeStream::trust`](crate::store::ChangeStream::trust), counted on the monotonic clock from
+//! * **Changes made elsewhere** take effect within [`ChangeStream::trust`], counted on the monotonic clock from
 //!   when a poll was sent; sooner with [`ApiDoor::follow`].
 //! * **Without the change stream** no cached grant is used: each verification asks the directory, and is refused
 //!   as [`Denied::Unavailable`] when that fails too.
@@ -23,7 +23,7 @@
 //! |---|---|
 //! | cached grants | [`ApiDoorBuilder::cache_capacity`], rounded up to a multiple of 64 |
 //! | remembered unknown ids | [`REMEMBERED_UNKNOWN`]; all forgotten when anything changes |
-//! | queries of the directory at one time | [`ApiDoorBuilder::batches`], each for up to [`MAX_RESOLVED`](crate::store::MAX_RESOLVED) ids; requests for one id share one lookup |
+//! | queries of the directory at one time | [`ApiDoorBuilder::batches`], each for up to [`MAX_RESOLVED`] ids; requests for one id share one lookup |
 //! | queries in a second that find mostly unknown ids | [`ApiDoorBuilder::fruitless_per_second`] |
 //! | unknown ids that wait for a query | [`ApiDoorBuilder::waiting`]; beyond it one drawn by lot is refused as [`Denied::Crowded`] |
 //! | ids that the directory once knew | as many as cached grants, 8 bytes each, at most 1,048,576 |
@@ -36,12 +36,17 @@
 //! has been found before (it fell out of the cache, it was changed, the change stream failed), is asked about before all
 //! strangers, in queries of its own. One that this process has never found cannot be told from an unknown one: it waits
 //! in one queue with them, from which up to 256 go with each query, [200 times a
-//! second](ApiDoorBuilder::fruitless_per_second). While less than half of what is asked about is unknown, nothing waits
-//! but for queries under way.
+//! second](ApiDoorBuilder::fruitless_per_second). Queries of which at least half is found are not bounded: without a
+//! flood nothing waits but for queries under way.
 //!
 //! Rate limits are kept per process: behind `n` nodes a key may make up to `n` times its limit.
 //!
 //! Waiting for the directory and the stream is bounded by tokio's timers: the runtime needs its time driver.
+//!
+//! [`KeyDirectory`]: crate::store::KeyDirectory
+//! [`ChangeStream`]: crate::store::ChangeStream
+//! [`ChangeStream::trust`]: crate::store::ChangeStream::trust
+//! [`MAX_RESOLVED`]: crate::store::MAX_RESOLVED
 
 mod alarm;
 mod allowance;
