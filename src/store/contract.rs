@@ -12,7 +12,7 @@ mod workspace;
 use async_trait::async_trait;
 
 pub use account::{AccountReads, AccountStore};
-pub use api::{ChangeStream, Changes, KeyDirectory, Polled, Position, UsageSink};
+pub use api::{ChangeStream, Changes, KeyDirectory, MAX_RESOLVED, Polled, Position, UsageSink};
 pub use joined::Joined;
 pub use key::{KeyReads, KeyStore, KeyUsage, OperationRow};
 pub use ledger::{

@@ -115,8 +115,8 @@ impl ChangeStream for Any {
 
 #[async_trait]
 impl KeyDirectory for Any {
-    async fn resolve(&self, id: SecretId) -> Result<Option<Grant>, StoreError> {
-        each!(self, store => store.resolve(id).await)
+    async fn resolve(&self, ids: &[SecretId]) -> Result<Vec<Option<Grant>>, StoreError> {
+        each!(self, store => store.resolve(ids).await)
     }
 }
 

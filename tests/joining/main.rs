@@ -2,9 +2,6 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, unreachable_pub, reason = "a test")]
 
 #[cfg(feature = "postgres")]
-#[path = "../suite/postgres.rs"]
-mod pg;
-#[cfg(feature = "postgres")]
 mod postgres;
 mod rules;
 mod sqlite;

@@ -53,6 +53,11 @@ impl Schema {
         Arc::new(Self { name })
     }
 
+    /// One that the test made by itself. It is emptied and used again as well.
+    pub fn named(name: String) -> Arc<Self> {
+        Arc::new(Self { name })
+    }
+
     /// Another one with the same in it.
     pub fn copy(&self) -> Arc<Self> {
         let copy = Self::empty();

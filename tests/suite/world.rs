@@ -141,8 +141,8 @@ impl ChangeStream for AnyStore {
 
 #[async_trait]
 impl KeyDirectory for AnyStore {
-    async fn resolve(&self, id: SecretId) -> Result<Option<Grant>, StoreError> {
-        each!(self, store => store.resolve(id).await)
+    async fn resolve(&self, ids: &[SecretId]) -> Result<Vec<Option<Grant>>, StoreError> {
+        each!(self, store => store.resolve(ids).await)
     }
 }
 

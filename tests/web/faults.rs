@@ -82,7 +82,7 @@ impl ChangeStream for Broken {
 
 #[async_trait]
 impl KeyDirectory for Broken {
-    async fn resolve(&self, _: SecretId) -> Result<Option<Grant>, StoreError> {
+    async fn resolve(&self, _: &[SecretId]) -> Result<Vec<Option<Grant>>, StoreError> {
         Err(self.error())
     }
 }

@@ -201,9 +201,9 @@ impl<S: Store + ?Sized> Store for Faulty<S> {
 
 #[async_trait]
 impl<S: KeyDirectory + ?Sized> KeyDirectory for Faulty<S> {
-    async fn resolve(&self, id: SecretId) -> Result<Option<Grant>, StoreError> {
+    async fn resolve(&self, ids: &[SecretId]) -> Result<Vec<Option<Grant>>, StoreError> {
         self.plan.pass("resolve").await?;
-        self.inner.resolve(id).await
+        self.inner.resolve(ids).await
     }
 }
 
@@ -216,6 +216,10 @@ impl<S: ChangeStream + ?Sized> ChangeStream for Faulty<S> {
 
     fn trust(&self) -> Duration {
         self.inner.trust()
+    }
+
+    fn interval(&self) -> Option<Duration> {
+        self.inner.interval()
     }
 
     fn local_commits(&self) -> Arc<AtomicU64> {

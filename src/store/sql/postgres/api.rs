@@ -200,6 +200,10 @@ impl ChangeStream for PostgresStore {
         self.shared.trust
     }
 
+    fn interval(&self) -> Option<Duration> {
+        Some(self.shared.interval)
+    }
+
     fn local_commits(&self) -> Arc<AtomicU64> {
         Arc::clone(&self.shared.commits)
     }
@@ -207,15 +211,8 @@ impl ChangeStream for PostgresStore {
 
 #[async_trait]
 impl KeyDirectory for PostgresStore {
-    async fn resolve(&self, secret: SecretId) -> Stored<Option<Grant>> {
-        let mut found = self.resolve_all(&[secret]).await?;
-        Ok(found.pop().flatten())
-    }
-}
-
-impl PostgresStore {
     /// One statement reads all of them with their roles, at a moment after every commit that was answered before.
-    async fn resolve_all(&self, ids: &[SecretId]) -> Stored<Vec<Option<Grant>>> {
+    async fn resolve(&self, ids: &[SecretId]) -> Stored<Vec<Option<Grant>>> {
         let numbers: Vec<i64> = ids.iter().copied().map(read::secret_id).collect();
         let mut given = PgArguments::default();
         given.add(numbers).map_err(unsendable)?;
@@ -231,6 +228,7 @@ impl PostgresStore {
                 owner.definitions.push(role);
             }
         }
-        Ok(ids.iter().map(|id| grants.remove(id)).collect())
+        // The same id may be asked for twice.
+        Ok(ids.iter().map(|id| grants.get(id).cloned()).collect())
     }
 }
