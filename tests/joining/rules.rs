@@ -210,6 +210,6 @@ pub async fn tries_are_charged_whatever_becomes_of_the_transaction(service: &imp
             return;
         }
     }
-    assert_eq!(codes[0], "wrong_credentials");
+    assert_eq!(codes[0], "invalid_credentials");
     assert_eq!(codes[19], "throttled", "{codes:?}");
 }
