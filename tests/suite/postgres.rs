@@ -42,15 +42,11 @@ static SPARE: Mutex<Vec<String>> = Mutex::new(Vec::new());
 impl Schema {
     /// One with nothing in it.
     pub fn empty() -> Arc<Self> {
-        let spare = SPARE.lock().unwrap().pop();
-        let name = match spare {
-            Some(name) => {
-                desk::empty(&name);
-                name
-            }
-            None => desk::make(fresh_schema()),
-        };
-        Arc::new(Self { name })
+        let mut spare = std::mem::take(&mut *SPARE.lock().unwrap());
+        // One where a dropped transaction is not yet rolled back is for later: the task that does it may have to wait for us.
+        let ready = spare.iter().position(|name| desk::emptied(name)).map(|at| spare.swap_remove(at));
+        SPARE.lock().unwrap().append(&mut spare);
+        Arc::new(Self { name: ready.unwrap_or_else(|| desk::make(fresh_schema())) })
     }
 
     /// Another one with the same in it.

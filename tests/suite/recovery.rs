@@ -14,7 +14,7 @@ use portcullis::throttle::{Backoff, Refused};
 use tokio::sync::Barrier;
 
 use crate::second_factor::{
-    dump, enrolled, finish, holds, kinds, lenient, node_with, pend, proof, raw, stored, refused,
+    dump, enrolled, finish, holds, kinds, lenient, node_with, pend, proof, raw, refused, stored,
 };
 use crate::world::{PASSWORD, World, on_every_store, password, source};
 
