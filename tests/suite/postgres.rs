@@ -12,6 +12,11 @@ pub mod cluster;
 #[path = "desk.rs"]
 mod desk;
 
+/// What a store is opened with: 16 connections, as in a service that has chosen nothing.
+pub fn options() -> PostgresOptions {
+    PostgresOptions::new()
+}
+
 /// The name of a schema that nobody has used.
 pub fn fresh_schema() -> String {
     static MADE: AtomicU32 = AtomicU32::new(0);
@@ -58,7 +63,7 @@ impl Schema {
 
     /// A store in it, with 16 connections. It knows nothing of others there, as one of another process would not.
     pub fn open(&self) -> PostgresStore {
-        self.open_with(PostgresOptions::new())
+        self.open_with(options())
     }
 
     pub fn open_with(&self, options: PostgresOptions) -> PostgresStore {
