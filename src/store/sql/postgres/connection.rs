@@ -286,7 +286,7 @@ impl Connection for Conn {
 }
 
 /// A statement of one row as one of many: its parameters are columns.
-pub(super) fn unnested(text: &str) -> String {
+fn unnested(text: &str) -> String {
     let Some((before, rest)) = text.split_once("VALUES (") else { return text.to_owned() };
     let Some((parameters, after)) = rest.split_once(')') else { return text.to_owned() };
     let names: Vec<String> = (1..=parameters.split(',').count()).map(|n| format!("column{n}")).collect();
