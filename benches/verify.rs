@@ -18,28 +18,18 @@
     reason = "the reference is kept as it was given"
 )]
 mod floor;
+mod minted;
 
 use core::future::Future;
 use core::hint::black_box;
 use core::pin::pin;
-use core::sync::atomic::AtomicU64;
 use core::task::{Context, Poll, Waker};
-use core::time::Duration;
-use std::collections::HashMap;
 use std::sync::Arc;
 
-use async_trait::async_trait;
-use jiff::Timestamp;
-use portcullis::access::{Catalogue, Permission, Question, Role, RoleBook, Scope, Standing};
+use minted::{Minted, NoChanges, mixed, scope};
+use portcullis::access::{Catalogue, Permission, Question, Role, RoleBook, Standing};
 use portcullis::api::{ApiDoor, ApiRequest, Caller, Denied, Need};
-use portcullis::id::{AccountId, Id, KeyId, ProjectId, WorkspaceId};
-use portcullis::key::{KeyFormat, SecretId};
-use portcullis::name::DisplayName;
 use portcullis::ports::{Clock, SystemClock};
-use portcullis::store::record::{Grant, Key, KeyKind, KeySecret, OwnerStanding};
-use portcullis::store::{ChangeStream, Changes, KeyDirectory, Polled, Position, StoreError};
-use secrecy::ExposeSecret;
-use uuid::Uuid;
 
 const SIZES: [usize; 2] = [1_000, 100_000];
 
@@ -145,23 +135,9 @@ struct Served {
 
 impl Served {
     fn with_keys(keys: usize) -> Self {
-        let catalogue = Arc::new(Catalogue::builder().scope("models.read", None, "").build().unwrap());
-        let format = Arc::new(KeyFormat::new("acme", &["live", "test"]).unwrap());
-        let environment = format.environment("live").unwrap();
-        let mut rows = HashMap::new();
-        let mut headers = Vec::new();
-        for number in 0..keys as u64 {
-            let bits = mixed(number);
-            let mut secret = [0; 32];
-            for (part, chunk) in (1..).zip(secret.chunks_exact_mut(8)) {
-                chunk.copy_from_slice(&mixed(bits ^ part).to_be_bytes());
-            }
-            let text = format.mint(&environment, SecretId::from_bits(bits), secret).unwrap();
-            headers.push(format!("Bearer {}", text.expose_secret()).into_bytes());
-            rows.insert(text.id(), grant(number, text.id(), text.digest()));
-        }
+        let Minted { catalogue, format, rows, headers } = Minted::keys(0..keys as u64);
         let need = Need::scope(catalogue.scope_bit(&scope()).unwrap());
-        let builder = ApiDoor::builder(Rows(rows), NoChanges, Arc::clone(&catalogue), format);
+        let builder = ApiDoor::builder(rows, NoChanges, Arc::clone(&catalogue), format);
         // Room to spare, since the shards of the cache do not fill evenly.
         let served =
             Self { door: builder.cache_capacity((keys * 2).max(4_096)).build(), catalogue, need, headers };
@@ -189,84 +165,7 @@ fn now(verification: impl Future<Output = Result<Caller, Denied>>) -> Result<Cal
     }
 }
 
-fn grant(number: u64, secret: SecretId, digest: portcullis::key::KeyDigest) -> Grant {
-    let uuid = |kind: u64| Uuid::from_u64_pair(kind, number);
-    let owner = AccountId::from_uuid(uuid(1));
-    let at = Timestamp::UNIX_EPOCH;
-    let key = Key {
-        id: KeyId::from_uuid(uuid(2)),
-        workspace: WorkspaceId::from_uuid(uuid(3)),
-        project: ProjectId::from_uuid(uuid(4)),
-        kind: KeyKind::Personal(owner),
-        name: DisplayName::parse("bench").unwrap(),
-        environment: "live".to_owned(),
-        scopes: [scope()].into(),
-        // So that the wall clock is read, as for most keys of real services.
-        expires_at: Some(Timestamp::MAX),
-        allowlist: None,
-        rate_limit: None,
-        suspended: None,
-        suspended_by_operator: None,
-        revoked_at: None,
-        created_by: owner,
-        created_at: at,
-    };
-    let secret =
-        KeySecret { id: secret, key: key.id, digest, shown_to: owner, created_at: at, ends_at: None };
-    let standing =
-        OwnerStanding { active: true, role: Role::Developer, project_role: None, definitions: Vec::new() };
-    Grant {
-        key,
-        secret,
-        workspace_suspended: false,
-        workspace_archived: false,
-        service_ceiling: None,
-        project_suspended: false,
-        project_archived: false,
-        project_rate_limit: None,
-        owner: Some(standing),
-    }
-}
-
-fn scope() -> Scope {
-    "models.read".parse().unwrap()
-}
-
 /// Which key each call uses.
 fn order(keys: usize, calls: usize) -> Vec<usize> {
     (0..calls as u64).map(|call| usize::try_from(mixed(call) % keys as u64).unwrap()).collect()
-}
-
-/// The finaliser of splitmix64: for benches only.
-fn mixed(number: u64) -> u64 {
-    let z = number.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    let z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    z ^ (z >> 31)
-}
-
-struct Rows(HashMap<SecretId, Grant>);
-
-#[async_trait]
-impl KeyDirectory for Rows {
-    async fn resolve(&self, id: SecretId) -> Result<Option<Grant>, StoreError> {
-        Ok(self.0.get(&id).cloned())
-    }
-}
-
-struct NoChanges;
-
-#[async_trait]
-impl ChangeStream for NoChanges {
-    async fn poll(&self, _: Option<&Position>) -> Result<Polled, StoreError> {
-        Ok(Polled { position: Position::new(String::new()), changes: Changes::These(Vec::new()) })
-    }
-
-    fn trust(&self) -> Duration {
-        Duration::from_hours(24)
-    }
-
-    fn local_commits(&self) -> Arc<AtomicU64> {
-        Arc::default()
-    }
 }

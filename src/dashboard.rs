@@ -29,6 +29,7 @@ mod delete_account;
 mod error;
 mod housekeeping;
 mod inner;
+mod joining;
 mod keys;
 mod link;
 mod money;

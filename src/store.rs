@@ -42,11 +42,11 @@ mod within;
 
 pub use contract::{
     AccountReads, AccountStore, AuditFilter, AuditLog, AuditReads, BadUsageRange, ChangeStream, Changes,
-    KeyDirectory, KeyReads, KeyStore, KeyUsage, Ledger, LedgerReads, LedgerStore, LedgerSums,
-    LedgerTransaction, Ledgered, MAX_USAGE_STEPS, MalformedUsageCursor, OperationRow, Outbox, PolicyReads,
-    PolicyStore, Polled, Position, Recall, Recalled, ScopeUsage, Snapshot, Store, Transaction, UsageCursor,
-    UsagePoint, UsageQuery, UsageReads, UsageSeries, UsageSink, UsageSplit, UsageStep, UsageStore,
-    WorkspaceReads, WorkspaceStore,
+    Joined, KeyDirectory, KeyReads, KeyStore, KeyUsage, Ledger, LedgerReads, LedgerStore, LedgerSums,
+    LedgerTransaction, Ledgered, MAX_RESOLVED, MAX_USAGE_STEPS, MalformedUsageCursor, OperationRow, Outbox,
+    PolicyReads, PolicyStore, Polled, Position, Recall, Recalled, ScopeUsage, Snapshot, Store, Transaction,
+    UsageCursor, UsagePoint, UsageQuery, UsageReads, UsageSeries, UsageSink, UsageSplit, UsageStep,
+    UsageStore, WorkspaceReads, WorkspaceStore,
 };
 pub(in crate::store) use contract::{Fold, Source, fit_to_add, places_follow};
 pub use error::{StoreError, StoreFailure};

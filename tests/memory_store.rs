@@ -252,7 +252,7 @@ async fn store_with_key() -> (MemoryStore, SecretId) {
 #[tokio::test]
 async fn a_grant_shows_its_owner_as_they_are_at_present() {
     let (store, secret) = store_with_key().await;
-    let grant = store.resolve(secret).await.unwrap().unwrap();
+    let grant = store.resolve(&[secret]).await.unwrap().remove(0).unwrap();
     assert_eq!(grant.key, key());
     let owner = OwnerStanding {
         active: true,
@@ -266,8 +266,8 @@ async fn a_grant_shows_its_owner_as_they_are_at_present() {
     let locked = locked_workspace(transaction.as_mut()).await;
     assert!(transaction.delete_membership(&locked, account(1).id).await.unwrap());
     transaction.commit().await.unwrap();
-    assert_eq!(store.resolve(secret).await.unwrap().unwrap().owner, None);
-    assert_eq!(store.resolve(SecretId::from_bits(8)).await.unwrap(), None);
+    assert_eq!(store.resolve(&[secret]).await.unwrap().remove(0).unwrap().owner, None);
+    assert_eq!(store.resolve(&[SecretId::from_bits(8)]).await.unwrap().remove(0), None);
 }
 
 #[tokio::test]

@@ -648,7 +648,7 @@ async fn a_grant_is_live_and_carries_the_custom_roles_of_its_owner() {
     assert!(!tx.insert_secret(&locked, &secret).await.unwrap(), "its id is taken");
     tx.commit().await.unwrap();
 
-    let grant = other.resolve(secret.id).await.unwrap().unwrap();
+    let grant = other.resolve(&[secret.id]).await.unwrap().remove(0).unwrap();
     assert_eq!((&grant.secret, grant.key.id), (&secret, id(4)));
     let owner = grant.owner.unwrap();
     assert!(owner.active && owner.role == Role::Custom(role.id) && owner.project_role.is_none());
@@ -661,16 +661,16 @@ async fn a_grant_is_live_and_carries_the_custom_roles_of_its_owner() {
     tx.put_project_membership(&locked, &none).await.unwrap();
     tx.commit().await.unwrap();
     suspend(&store, 1, "x").await;
-    let owner = other.resolve(secret.id).await.unwrap().unwrap().owner.unwrap();
+    let owner = other.resolve(&[secret.id]).await.unwrap().remove(0).unwrap().owner.unwrap();
     assert!(!owner.active && owner.project_role == Some(ProjectRole::None));
 
     let mut tx = store.begin().await.unwrap();
     let locked = tx.lock_workspace(id(2)).await.unwrap().unwrap();
     assert!(tx.delete_membership(&locked, id(1)).await.unwrap());
     tx.commit().await.unwrap();
-    assert!(other.resolve(secret.id).await.unwrap().unwrap().owner.is_none());
+    assert!(other.resolve(&[secret.id]).await.unwrap().remove(0).unwrap().owner.is_none());
     assert!(reader(&store).await.project_membership(id(3), id(1)).await.unwrap().is_none());
-    assert!(other.resolve(SecretId::from_bits(1)).await.unwrap().is_none());
+    assert!(other.resolve(&[SecretId::from_bits(1)]).await.unwrap().remove(0).is_none());
 }
 
 #[tokio::test]
@@ -679,7 +679,7 @@ async fn snapshots_kept_open_do_not_hold_up_the_api_door() {
     let store = place.open_with(quick().readers(NonZeroUsize::MIN).patience(Duration::from_millis(50)));
     let _held = reader(&store).await;
     assert!(matches!(store.begin_read().await.map(drop), Err(StoreError::Busy)));
-    assert!(store.resolve(SecretId::from_bits(1)).await.unwrap().is_none());
+    assert!(store.resolve(&[SecretId::from_bits(1)]).await.unwrap().remove(0).is_none());
     store.poll(None).await.unwrap();
 }
 

@@ -84,6 +84,8 @@ async fn main() -> Result<(), Failure> {
     let sealer = people.clone();
     tokio::spawn(async move { sealer.keep_sealing_audit().await });
     tokio::spawn(sweep(people));
+    // So that requests need not poll for changes.
+    let _following = programs.follow();
     let usage = programs.usage().map(|usage| usage.start(Duration::from_secs(2)));
 
     println!("listening on {base}");

@@ -36,6 +36,7 @@ impl Alarm {
         let source = peer.map_or_else(Source::unknown, Source::from_address);
         let (kind, outcome) = match refused.denied {
             Denied::Unavailable(_) => (EventKind::StoreFailed, Outcome::Failed),
+            Denied::Crowded => (EventKind::KeyRefused, Outcome::Failed),
             _ => (EventKind::KeyRefused, Outcome::Refused),
         };
         let reason: Reason = refused.reason;

@@ -5,6 +5,7 @@ use core::time::Duration;
 use std::sync::Arc;
 
 use super::Caller;
+use super::grants::NotFound;
 use crate::access::Scope;
 use crate::error::{Coded, Explained};
 use crate::key::MalformedKey;
@@ -39,6 +40,9 @@ pub enum Denied {
     /// The key could not be checked, so the request is refused.
     #[error("the API key cannot be checked at present")]
     Unavailable(#[source] Arc<StoreError>),
+    /// The key was not checked, because too many others wait for the directory. It may be tried again.
+    #[error("the API key cannot be checked at present: too many wait")]
+    Crowded,
 }
 
 /// The operator's exact reason. [`Reason::code`] is stable.
@@ -93,6 +97,8 @@ pub enum Reason {
     RateLimitProject,
     /// The store failed or took too long.
     Unavailable,
+    /// Too many keys that are not in the cache wait for the directory.
+    Crowded,
 }
 
 /// What is suspended.
@@ -206,6 +212,7 @@ impl Denied {
                 Face { retry_after: Some(seconds), ..face(429, None) }
             }
             Self::Unavailable(_) => face(503, None),
+            Self::Crowded => Face { retry_after: Some(1), ..face(503, None) },
         }
     }
 
@@ -222,6 +229,7 @@ impl Denied {
             Self::Throttled(Throttled { by: LimitOf::Key, .. }) => Reason::RateLimitKey,
             Self::Throttled(Throttled { by: LimitOf::Project, .. }) => Reason::RateLimitProject,
             Self::Unavailable(_) => Reason::Unavailable,
+            Self::Crowded => Reason::Crowded,
         }
     }
 
@@ -264,7 +272,7 @@ impl Coded for Denied {
             Self::Forbidden(_) => "forbidden",
             Self::NotFound => "not_found",
             Self::Throttled(_) => "rate_limited",
-            Self::Unavailable(_) => "key_check_unavailable",
+            Self::Unavailable(_) | Self::Crowded => "key_check_unavailable",
         }
     }
 }
@@ -303,6 +311,7 @@ impl Reason {
             Self::RateLimitKey => "rate_limit_key",
             Self::RateLimitProject => "rate_limit_project",
             Self::Unavailable => "unavailable",
+            Self::Crowded => "crowded",
         }
     }
 }
@@ -327,6 +336,7 @@ impl Reason {
             Self::ScopeBeyondCeiling => "a ceiling of the workspace that includes the scope",
             Self::RateLimitKey | Self::RateLimitProject => "waiting, or a higher limit",
             Self::Unavailable => "the store being there",
+            Self::Crowded => "trying again, or a higher bound on those who wait",
             _ => return None,
         })
     }
@@ -339,7 +349,7 @@ impl Explained for Denied {
             Self::Forbidden(Forbidden { needed: Some(scope), .. }) => {
                 vec![format!("a key that may use the scope {scope}")]
             }
-            Self::Throttled(_) => vec!["waiting".to_owned()],
+            Self::Throttled(_) | Self::Crowded => vec!["waiting".to_owned()],
             _ => Vec::new(),
         }
     }
@@ -369,7 +379,10 @@ impl Refused {
     }
 
     #[cold]
-    pub(super) fn unavailable(error: Arc<StoreError>) -> Box<Self> {
-        Self::nobody(Denied::Unavailable(error), Reason::Unavailable)
+    pub(super) fn not_found(why: NotFound) -> Box<Self> {
+        match why {
+            NotFound::Failed(error) => Self::nobody(Denied::Unavailable(error), Reason::Unavailable),
+            NotFound::Crowded => Self::nobody(Denied::Crowded, Reason::Crowded),
+        }
     }
 }

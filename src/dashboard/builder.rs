@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 
 use super::Dashboard;
 use super::config::{BadConfig, Config, DAY, HOUR, SessionLimits, Throttles, bounded};
-use super::inner::{Gate, Inner};
+use super::inner::{Apart, Gate, Inner};
 use super::money::starter::Starter;
 use crate::access::Catalogue;
 use crate::hashing::HashingPool;
@@ -281,20 +281,21 @@ impl DashboardBuilder {
         let hashing = HashingPool::new(scheme, self.threads, self.queue).map_err(BadConfig::Hashing)?;
         let everywhere = Mutex::new(Counter::fresh(self.clock.now()));
         let inner = Inner {
-            config: self.config,
+            config: Arc::new(self.config),
             store: self.store,
+            apart: Apart::Here,
             catalogue: self.catalogue,
             format: self.format,
-            sealing_keys: self.sealing_keys,
-            starter: self.starter,
+            sealing_keys: Arc::new(self.sealing_keys),
+            starter: self.starter.map(Arc::new),
             clock: self.clock,
             entropy: self.entropy,
             breached: self.breached,
             events: self.events,
             hashing,
-            gate: Gate::new(),
-            everywhere,
-            mail_waits: Notify::new(),
+            gate: Arc::new(Gate::new()),
+            everywhere: Arc::new(everywhere),
+            mail_waits: Arc::new(Notify::new()),
         };
         Ok(Dashboard { inner: Arc::new(inner) })
     }

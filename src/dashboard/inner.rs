@@ -27,23 +27,36 @@ use crate::store::record::{Action, Actor, AuditEntry, PersonalValue, Subject, Ta
 use crate::store::{Snapshot, Store, StoreError, StoreFailure, Transaction, Tx, within};
 use crate::throttle::Counter;
 
+#[derive(Clone)]
 pub(super) struct Inner {
-    pub(super) config: Config,
+    pub(super) config: Arc<Config>,
     pub(super) store: Arc<dyn Store>,
+    pub(super) apart: Apart,
     pub(super) catalogue: Arc<Catalogue>,
     pub(super) format: Arc<KeyFormat>,
-    pub(super) sealing_keys: SealingKeys,
+    pub(super) sealing_keys: Arc<SealingKeys>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) entropy: Arc<dyn Entropy>,
     pub(super) breached: Arc<dyn BreachedPasswords>,
     pub(super) events: Arc<dyn SecurityEvents>,
     pub(super) hashing: HashingPool,
-    pub(super) starter: Option<Starter>,
-    pub(super) gate: Gate,
+    pub(super) starter: Option<Arc<Starter>>,
+    pub(super) gate: Arc<Gate>,
     /// The budget of failed sign-ins in this process from anywhere.
-    pub(super) everywhere: Mutex<Counter>,
+    pub(super) everywhere: Arc<Mutex<Counter>>,
     /// Rung when mail was committed.
-    pub(super) mail_waits: Notify,
+    pub(super) mail_waits: Arc<Notify>,
+}
+
+/// Where tries are charged: what is charged may not be undone by whoever joins a transaction.
+#[derive(Clone)]
+pub(super) enum Apart {
+    /// In the store itself.
+    Here,
+    /// In the store whose transaction was joined.
+    Beside(Arc<dyn Store>),
+    /// Nowhere.
+    Nowhere,
 }
 
 impl super::Dashboard {
@@ -65,7 +78,25 @@ impl Inner {
         F: Fn(Tx) -> Fut,
         Fut: Future<Output = Result<T, E>> + Send,
     {
-        let answer = within(self.store.as_ref(), work).await;
+        self.told(within(self.store.as_ref(), work).await)
+    }
+
+    /// The same in a transaction that no joined one can undo.
+    pub(super) async fn within_apart<T, E, F, Fut>(&self, work: F) -> Result<T, E>
+    where
+        E: StoreFailure,
+        F: Fn(Tx) -> Fut,
+        Fut: Future<Output = Result<T, E>> + Send,
+    {
+        let store = match &self.apart {
+            Apart::Here => &self.store,
+            Apart::Beside(store) => store,
+            Apart::Nowhere => return Err(StoreError::CannotJoin.into()),
+        };
+        self.told(within(store.as_ref(), work).await)
+    }
+
+    fn told<T, E: StoreFailure>(&self, answer: Result<T, E>) -> Result<T, E> {
         if let Some(error) = answer.as_ref().err().and_then(StoreFailure::store_error) {
             self.store_failed(error);
         }

@@ -11,6 +11,7 @@ mod view;
 
 use core::time::Duration;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -25,7 +26,7 @@ use crate::key::{Allowlist, KeyText, RateLimit};
 use crate::name::DisplayName;
 use crate::ports::{EventKind, Outcome};
 use crate::store::record::{self, Key, KeyKind, Project, Workspace};
-use crate::store::{Locked, Snapshot, Transaction};
+use crate::store::{Locked, Snapshot, Store, Transaction};
 
 pub use governance::KeyQuestion;
 pub use reports::{LeastScopes, UnusedScopes};
@@ -102,17 +103,27 @@ pub struct IssuedKey {
 }
 
 /// A committed change that the API door must hear of. It holds in this process at once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone)]
 #[must_use = "the change holds in this process; `everywhere()` waits until it holds in every other"]
 pub struct Committed {
     bound: Duration,
+    store: Arc<dyn Store>,
+}
+
+impl core::fmt::Debug for Committed {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Committed").field("bound", &self.bound).finish_non_exhaustive()
+    }
 }
 
 impl Committed {
-    /// Waits until the change holds on every node: no longer than the bound within which a node trusts what it
-    /// has heard. After that, nothing accepts what was revoked.
+    /// Waits until the change holds on every node: until each has applied it, or no longer trusts what it has heard
+    /// before. After that, nothing accepts what was revoked. Where the store cannot tell how far the nodes are, it waits for
+    /// the whole [bound](Self::bound).
     pub async fn everywhere(self) {
-        tokio::time::sleep(self.bound).await;
+        if self.store.everywhere().await.is_err() {
+            tokio::time::sleep(self.bound).await;
+        }
     }
 
     /// The bound.
@@ -124,7 +135,7 @@ impl Committed {
 
 impl Inner {
     pub(super) fn committed(&self) -> Committed {
-        Committed { bound: self.config.revocation_bound }
+        Committed { bound: self.config.revocation_bound, store: Arc::clone(&self.store) }
     }
 
     /// The end of a new key.

@@ -190,7 +190,7 @@ impl Inner {
     ) -> Result<(Charges, Charged, Known), SignInError> {
         let charges = Charges::password(&self.config.throttles, email, source);
         let answer = self
-            .within(async |mut tx| {
+            .within_apart(async |mut tx| {
                 let now = self.now();
                 let tried = match charges.charge(&mut *tx, now).await? {
                     Ok(tried) => tried,
@@ -350,7 +350,7 @@ impl Inner {
             SecondFactor::Recovery(typed) => Some(typed.locator()),
         };
         let answer = self
-            .within(async |mut tx| {
+            .within_apart(async |mut tx| {
                 let now = self.now();
                 let tried = match charges.charge(&mut *tx, now).await? {
                     Ok(tried) => tried,

@@ -200,7 +200,7 @@ impl Inner {
     {
         let now = self.now();
         let charged: Result<Charged, Refused> =
-            self.within(async |mut tx| charges.charge(&mut *tx, now).await).await.map_err(E::from)?;
+            self.within_apart(async |mut tx| charges.charge(&mut *tx, now).await).await.map_err(E::from)?;
         charged.map_err(|refused| {
             self.throttled(&refused, source);
             E::from(refused)
@@ -210,7 +210,7 @@ impl Inner {
     /// Gives back, in a transaction of its own, a try that was never evaluated.
     pub(super) async fn give_back(&self, charges: &Charges) -> Result<(), StoreError> {
         let now = self.now();
-        self.within(async |mut tx| charges.give_back(&mut *tx, now).await).await
+        self.within_apart(async |mut tx| charges.give_back(&mut *tx, now).await).await
     }
 
     /// Charges one failed sign-in to the whole process. It is given back when the answer is dropped, unless it was

@@ -16,6 +16,7 @@ mod audit;
 mod chains;
 mod changes;
 mod deletions;
+mod directory;
 mod entries;
 mod faulty;
 mod flaw;

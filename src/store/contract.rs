@@ -2,6 +2,7 @@
 
 mod account;
 mod api;
+mod joined;
 mod key;
 mod ledger;
 mod policy;
@@ -11,7 +12,8 @@ mod workspace;
 use async_trait::async_trait;
 
 pub use account::{AccountReads, AccountStore};
-pub use api::{ChangeStream, Changes, KeyDirectory, Polled, Position, UsageSink};
+pub use api::{ChangeStream, Changes, KeyDirectory, MAX_RESOLVED, Polled, Position, UsageSink};
+pub use joined::Joined;
 pub use key::{KeyReads, KeyStore, KeyUsage, OperationRow};
 pub use ledger::{
     Ledger, LedgerReads, LedgerStore, LedgerSums, LedgerTransaction, Ledgered, Recall, Recalled,
@@ -37,6 +39,15 @@ pub trait Store: Send + Sync + 'static {
 
     /// Begins reading at one moment.
     async fn begin_read(&self) -> Result<Box<dyn Snapshot>, StoreError>;
+
+    /// Waits until every commit that was answered before this was called holds at every node's API door: until the door has
+    /// applied what was announced, or no longer trusts what it has heard before. It takes no longer than the longest
+    /// [trust](ChangeStream::trust) of a node that is silent.
+    ///
+    /// # Errors
+    /// The store failed, and how far the nodes are is not known: then wait for as long as any of them trusts what it has
+    /// heard.
+    async fn everywhere(&self) -> Result<(), StoreError>;
 }
 
 /// The reading half: a snapshot of one moment.

@@ -42,6 +42,9 @@ pub enum StoreError {
         /// The version needed here.
         known: u32,
     },
+    /// The use case keeps a record that no rollback may undo, and nothing can be written beside the joined transaction.
+    #[error("a use case that counts tries cannot join a transaction of this store")]
+    CannotJoin,
 }
 
 impl StoreError {
@@ -61,6 +64,7 @@ impl Coded for StoreError {
             Self::Corrupt { .. } => "store_corrupt",
             Self::SchemaTooNew { .. } => "schema_too_new",
             Self::SchemaTooOld { .. } => "schema_too_old",
+            Self::CannotJoin => "cannot_join",
         }
     }
 }

@@ -5,6 +5,7 @@
 
 mod adapter;
 mod classes;
+mod joined;
 mod open;
 mod parameter;
 #[cfg(feature = "postgres")]
@@ -16,6 +17,7 @@ pub mod sqlite;
 mod statements;
 
 pub use classes::{COLUMNS, Classified, Database, Sensitivity};
+pub use joined::JoinError;
 #[cfg(feature = "postgres")]
 pub use postgres::{PostgresOptions, PostgresStore};
 pub use prefix::{BadPrefix, Prefix};

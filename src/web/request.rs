@@ -206,12 +206,12 @@ fn too_many(code: &'static str, why: &str) -> Problem {
 }
 
 /// A change that every node has to hear of.
-pub(super) fn changed(committed: Committed) -> Response {
+pub(super) fn changed(committed: &Committed) -> Response {
     json(StatusCode::OK, &json!({ "everywhere_within_ms": millis(committed) }))
 }
 
 /// In how many milliseconds, at most, every node knows.
-pub(super) fn millis(committed: Committed) -> Value {
+pub(super) fn millis(committed: &Committed) -> Value {
     u64::try_from(committed.bound().as_millis()).unwrap_or(u64::MAX).into()
 }
 

@@ -1,7 +1,10 @@
 //! A workspace with keys in any store, and a seam between the store and the doors where a test can count,
 //! break and hold what goes through.
 
+use core::future::Future;
+use core::pin::pin;
 use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use core::task::{Context, Poll, Waker};
 use core::time::Duration;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -22,7 +25,8 @@ use portcullis::store::record::{
 };
 use portcullis::store::sql::{Durability, SqliteOptions, SqliteStore};
 use portcullis::store::{
-    ChangeStream, KeyDirectory, Locked, Polled, Position, Store, StoreError, Transaction, UsageSink,
+    ChangeStream, KeyDirectory, Locked, MAX_RESOLVED, Polled, Position, Store, StoreError, Transaction,
+    UsageSink,
 };
 use secrecy::ExposeSecret;
 use tokio::sync::oneshot;
@@ -72,7 +76,11 @@ pub struct SeamState {
     sink: Box<dyn UsageSink>,
     pub resolves: AtomicUsize,
     pub polls: AtomicUsize,
+    /// Ids in all of them.
+    pub ids: AtomicUsize,
     pub resolves_fail: AtomicBool,
+    pub resolves_hang: AtomicBool,
+    pub resolves_panic: AtomicBool,
     pub polls_fail: AtomicBool,
     pub polls_hang: AtomicBool,
     pub slow: AtomicBool,
@@ -80,6 +88,8 @@ pub struct SeamState {
     held: Mutex<Option<(oneshot::Sender<()>, oneshot::Receiver<()>)>>,
     /// Instead of the store's own, when commits are to look like another process's.
     elsewhere: AtomicBool,
+    /// What the stream says of how often to poll.
+    pub interval: Mutex<Option<Duration>>,
     never: Arc<AtomicU64>,
 }
 
@@ -111,19 +121,23 @@ impl core::ops::Deref for Seam {
 }
 
 impl Seam {
-    fn over<S: KeyDirectory + ChangeStream + UsageSink + Clone>(store: &S) -> Self {
+    pub fn over<S: KeyDirectory + ChangeStream + UsageSink + Clone>(store: &S) -> Self {
         Self(Arc::new(SeamState {
             directory: Box::new(store.clone()),
             stream: Box::new(store.clone()),
             sink: Box::new(store.clone()),
             resolves: AtomicUsize::new(0),
             polls: AtomicUsize::new(0),
+            ids: AtomicUsize::new(0),
             resolves_fail: AtomicBool::new(false),
+            resolves_hang: AtomicBool::new(false),
+            resolves_panic: AtomicBool::new(false),
             polls_fail: AtomicBool::new(false),
             polls_hang: AtomicBool::new(false),
             slow: AtomicBool::new(false),
             held: Mutex::new(None),
             elsewhere: AtomicBool::new(false),
+            interval: Mutex::new(None),
             never: Arc::default(),
         }))
     }
@@ -152,12 +166,17 @@ fn broken() -> StoreError {
 
 #[async_trait]
 impl KeyDirectory for Seam {
-    async fn resolve(&self, id: SecretId) -> Result<Option<Grant>, StoreError> {
+    async fn resolve(&self, ids: &[SecretId]) -> Result<Vec<Option<Grant>>, StoreError> {
         self.resolves.fetch_add(1, Ordering::SeqCst);
+        self.ids.fetch_add(ids.len(), Ordering::SeqCst);
+        assert!(ids.len() <= MAX_RESOLVED && !self.resolves_panic.load(Ordering::SeqCst), "planted");
+        if self.resolves_hang.load(Ordering::SeqCst) {
+            core::future::pending::<()>().await;
+        }
         if self.resolves_fail.load(Ordering::SeqCst) {
             return Err(broken());
         }
-        let found = self.directory.resolve(id).await;
+        let found = self.directory.resolve(ids).await;
         let held = self.held.lock().unwrap().take();
         if let Some((reached, may_go_on)) = held {
             reached.send(()).unwrap();
@@ -187,6 +206,10 @@ impl ChangeStream for Seam {
         self.stream.trust()
     }
 
+    fn interval(&self) -> Option<Duration> {
+        *self.interval.lock().unwrap()
+    }
+
     fn local_commits(&self) -> Arc<AtomicU64> {
         let elsewhere = self.elsewhere.load(Ordering::SeqCst);
         if elsewhere { Arc::clone(&self.never) } else { self.stream.local_commits() }
@@ -210,6 +233,25 @@ impl Work {
     pub async fn commit(self) {
         self.tx.commit().await.unwrap();
     }
+}
+
+/// One poll: whether it waited for nothing.
+pub fn at_once<T>(future: impl Future<Output = T>) -> Option<T> {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(answer) => Some(answer),
+        Poll::Pending => None,
+    }
+}
+
+/// Until it is so, which it has to be within ten seconds.
+pub async fn until(mut so: impl FnMut() -> bool) {
+    for _ in 0..10_000 {
+        if so() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    panic!("it never came");
 }
 
 impl World {

@@ -34,6 +34,10 @@ impl Store for Crowded {
     async fn begin_read(&self) -> Result<Box<dyn Snapshot>, StoreError> {
         self.0.begin_read().await
     }
+
+    async fn everywhere(&self) -> Result<(), StoreError> {
+        self.0.everywhere().await
+    }
 }
 
 #[async_trait]

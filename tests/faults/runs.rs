@@ -112,7 +112,7 @@ impl<'a> Bench<'a> {
                 let mut snapshot = store.begin_read().await.unwrap();
                 snapshot.token(TokenKind::SignIn, digest).await.unwrap().is_some()
             }
-            Ok(Got::Key(id)) => store.resolve(*id).await.unwrap().is_some(),
+            Ok(Got::Key(id)) => store.resolve(&[*id]).await.unwrap().remove(0).is_some(),
         };
         if found { Ok(()) } else { Err("what was handed out does not work".to_owned()) }
     }

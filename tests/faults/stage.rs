@@ -92,6 +92,10 @@ impl Store for Any {
         self.snapshot.store(true, Ordering::SeqCst);
         each!(self, store => store.begin_read().await)
     }
+
+    async fn everywhere(&self) -> Result<(), StoreError> {
+        each!(self, store => store.everywhere().await)
+    }
 }
 
 #[async_trait]
@@ -111,8 +115,8 @@ impl ChangeStream for Any {
 
 #[async_trait]
 impl KeyDirectory for Any {
-    async fn resolve(&self, id: SecretId) -> Result<Option<Grant>, StoreError> {
-        each!(self, store => store.resolve(id).await)
+    async fn resolve(&self, ids: &[SecretId]) -> Result<Vec<Option<Grant>>, StoreError> {
+        each!(self, store => store.resolve(ids).await)
     }
 }
 
@@ -189,6 +193,10 @@ impl Store for Stage {
 
     async fn begin_read(&self) -> Result<Box<dyn Snapshot>, StoreError> {
         self.faulty().begin_read().await
+    }
+
+    async fn everywhere(&self) -> Result<(), StoreError> {
+        self.faulty().everywhere().await
     }
 }
 

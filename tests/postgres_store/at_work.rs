@@ -43,7 +43,10 @@ async fn the_api_door_does_all_of_its_work_as_its_own_role() {
     let member = at_home(&dashboard, signs_up(&dashboard).await.token()).await;
     let project = dashboard.projects(&member).await.unwrap()[0].id;
     let operator = Operator::of(&dashboard, "tests").unwrap();
-    operator.grant_credit(member.workspace(), Grant::Purchase(Credits::from_millionths(1_000)), "first").await.unwrap();
+    operator
+        .grant_credit(member.workspace(), Grant::Purchase(Credits::from_millionths(1_000)), "first")
+        .await
+        .unwrap();
     let key = key(&dashboard, &member).await;
 
     let api = door(&theirs).usage(theirs.clone()).build();
@@ -89,9 +92,10 @@ async fn the_api_door_does_all_of_its_work_as_its_own_role() {
     drop(read);
 
     let _committed = dashboard.revoke_key(&member, caller.key()).await.unwrap();
-    until("the key is refused", async || {
-        matches!(call(&api, &key).await, Err(denied) if denied.reason() == Reason::Revoked)
-    })
+    until(
+        "the key is refused",
+        async || matches!(call(&api, &key).await, Err(denied) if denied.reason() == Reason::Revoked),
+    )
     .await;
 }
 

@@ -194,8 +194,24 @@ async fn signs_in(store: &PostgresStore) {
 fn what_is_no_name_of_a_schema_is_refused() {
     let long = "a".repeat(64);
     for bad in [
-        "", "A", "a-b", "a b", "a.b", "1a", "_a", "pg_a", "pg_catalog", "information_schema", "a\"b", "a'b", "a;b", "ä",
-        "a\0", "$1", "{p}", &long,
+        "",
+        "A",
+        "a-b",
+        "a b",
+        "a.b",
+        "1a",
+        "_a",
+        "pg_a",
+        "pg_catalog",
+        "information_schema",
+        "a\"b",
+        "a'b",
+        "a;b",
+        "ä",
+        "a\0",
+        "$1",
+        "{p}",
+        &long,
     ] {
         let refused = PostgresOptions::new().schema(bad).unwrap_err();
         assert_eq!(refused.code(), "bad_schema_name");

@@ -115,7 +115,36 @@ impl Mailer for Lost {
 /// index hold nothing that was ever issued, in no form; and the same search finds what does stand there
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_dump_of_the_database_holds_nothing_to_use() {
-    let world = World::sqlite().await;
+    nothing_to_use(World::sqlite().await, |world| {
+        // What a thief copies: every file there is.
+        let mut everything = Vec::new();
+        let mut files = Vec::new();
+        for file in std::fs::read_dir(world.folder.as_ref().unwrap().path()).unwrap() {
+            let path = file.unwrap().path();
+            files.push(path.file_name().unwrap().to_str().unwrap().to_owned());
+            everything.extend(std::fs::read(path).unwrap());
+        }
+        files.sort();
+        assert_eq!(files, ["test.db", "test.db-shm", "test.db-wal"]);
+        everything
+    })
+    .await;
+}
+
+/// The same on PostgreSQL, where a thief has every value of every column. ATK-LEAK-04, ASVS-5.0-13.3.1, ASVS-5.0-11.3.2,
+/// ATK-SESS-03
+#[cfg(feature = "postgres")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_dump_of_the_schema_holds_nothing_to_use() {
+    nothing_to_use(World::postgres().await, |world| {
+        let everything = world.store.schema().unwrap().bytes();
+        assert!(everything.len() > 10_000, "{}", everything.len());
+        everything
+    })
+    .await;
+}
+
+async fn nothing_to_use(world: World, read: impl FnOnce(&World) -> Vec<u8>) {
     let mut secrets = Secrets::default();
     for (what, text) in [("a password", PASSWORD), ("another password", OTHER_PASSWORD)] {
         secrets.text(what, text);
@@ -218,16 +247,7 @@ async fn a_dump_of_the_database_holds_nothing_to_use() {
     assert!(ended.is_err());
     assert!(secrets.0.len() > 300, "{}", secrets.0.len());
 
-    // What a thief copies: every file there is.
-    let mut everything = Vec::new();
-    let mut files = Vec::new();
-    for file in std::fs::read_dir(world.folder.as_ref().unwrap().path()).unwrap() {
-        let path = file.unwrap().path();
-        files.push(path.file_name().unwrap().to_str().unwrap().to_owned());
-        everything.extend(std::fs::read(path).unwrap());
-    }
-    files.sort();
-    assert_eq!(files, ["test.db", "test.db-shm", "test.db-wal"]);
+    let everything = read(&world);
     assert_eq!(secrets.found_in(&everything), Vec::<&str>::new());
 
     // The search does find what stands there: an address, digests, and the sealed TOTP secret.

@@ -28,7 +28,7 @@ impl World {
 
     /// Whether the API door would find this secret and take it now, as far as its own end goes.
     async fn finds(&self, id: SecretId) -> bool {
-        let grant = self.store.resolve(id).await.unwrap();
+        let grant = self.store.resolve(&[id]).await.unwrap().remove(0);
         grant.is_some_and(|grant| {
             grant.key.revoked_at.is_none() && grant.secret.ends_at.is_none_or(|end| self.clock.now() < end)
         })
@@ -150,7 +150,7 @@ on_every_store! {
         };
         let issued = world.dashboard.issue_key(&home, &new).await.unwrap();
         assert!(issued.text.expose_secret().starts_with("acme_test_"));
-        let grant = world.store.resolve(issued.text.id()).await.unwrap().unwrap();
+        let grant = world.store.resolve(&[issued.text.id()]).await.unwrap().remove(0).unwrap();
         assert_eq!(grant.key.allowlist, Some(allowlist));
         assert_eq!(grant.key.rate_limit, new.rate_limit);
         assert_eq!(grant.key.scopes, new.scopes);
@@ -265,7 +265,7 @@ on_every_store! {
         let issued = world.issue(&home, &[]).await;
         let id = issued.key.id;
         let _ = world.dashboard.suspend_key(&home, id).await.unwrap();
-        let grant = world.store.resolve(issued.text.id()).await.unwrap().unwrap();
+        let grant = world.store.resolve(&[issued.text.id()]).await.unwrap().remove(0).unwrap();
         assert!(grant.key.suspended.is_some() && grant.key.suspended_by_operator.is_none());
         let _ = world.dashboard.resume_key(&home, id).await.unwrap();
         assert!(world.dashboard.key(&home, id).await.unwrap().suspended_at.is_none());
@@ -276,7 +276,7 @@ on_every_store! {
         let _ = world.dashboard.resume_key(&home, id).await.unwrap();
         // Not even by rotating it.
         let rotated = world.dashboard.rotate_key(&home, id, Rotation::AtOnce, None).await.unwrap();
-        let grant = world.store.resolve(rotated.text.id()).await.unwrap().unwrap();
+        let grant = world.store.resolve(&[rotated.text.id()]).await.unwrap().remove(0).unwrap();
         assert!(grant.key.suspended.is_none() && grant.key.suspended_by_operator.is_some());
     }
 

@@ -129,11 +129,11 @@ on_every_store! {
         assert!(matches!(world.dashboard.projects(&home).await, Err(WorkspaceError::Suspended)));
         let answer = world.dashboard.issue_key(&home, &new).await;
         assert!(matches!(answer, Err(KeyError::Workspace(WorkspaceError::Suspended))));
-        assert!(world.store.resolve(issued.text.id()).await.unwrap().unwrap().workspace_suspended);
+        assert!(world.store.resolve(&[issued.text.id()]).await.unwrap().remove(0).unwrap().workspace_suspended);
         assert!(world.dashboard.workspaces(&ann.session).await.unwrap()[0].suspended);
         let _ = operator.resume_workspace(home.workspace()).await.unwrap();
         assert!(world.dashboard.projects(&home).await.is_ok());
-        assert!(!world.store.resolve(issued.text.id()).await.unwrap().unwrap().workspace_suspended);
+        assert!(!world.store.resolve(&[issued.text.id()]).await.unwrap().remove(0).unwrap().workspace_suspended);
     }
 
     /// A suspended project or key is refused at the API door, and shown as what it is.
@@ -142,7 +142,7 @@ on_every_store! {
         let home = world.at_home(&ann).await;
         let operator = Operator::of(&world.dashboard, "olive").unwrap();
         let issued = world.dashboard.issue_key(&home, &world.new_key(&home, &[]).await).await.unwrap();
-        let grant = async || world.store.resolve(issued.text.id()).await.unwrap().unwrap();
+        let grant = async || world.store.resolve(&[issued.text.id()]).await.unwrap().remove(0).unwrap();
 
         let _ = operator.suspend_project(issued.key.project, "abuse").await.unwrap();
         assert!(grant().await.project_suspended);
@@ -227,7 +227,7 @@ on_every_store! {
             }
         }
         assert!(operator.mark_password_compromised(ann.session.account(), "").await.is_err());
-        let grant = world.store.resolve(issued.text.id()).await.unwrap().unwrap();
+        let grant = world.store.resolve(&[issued.text.id()]).await.unwrap().remove(0).unwrap();
         assert!(!grant.workspace_suspended && !grant.project_suspended && grant.owner.unwrap().active);
         assert!(grant.key.suspended_by_operator.is_none());
         assert!(world.events(EventKind::OperatorActed).is_empty());

@@ -14,7 +14,7 @@ use portcullis::throttle::{Backoff, Refused};
 use tokio::sync::Barrier;
 
 use crate::second_factor::{
-    dump, enrolled, finish, holds, kinds, lenient, node_with, pend, proof, raw, refused,
+    dump, enrolled, finish, holds, kinds, lenient, node_with, pend, proof, raw, refused, stored,
 };
 use crate::world::{PASSWORD, World, on_every_store, password, source};
 
@@ -241,7 +241,7 @@ on_every_store! {
         finish(&world.dashboard, &pending, ann.recovery(9)).await.unwrap();
     }
 
-    /// ASVS-5.0-6.4.2: every column there is, as the crate classes them and as SQLite has them.
+    /// ASVS-5.0-6.4.2: every column there is, as the crate classes them and as each database has them.
     async fn there_is_no_password_hint_and_no_security_question(world: World) {
         let mut columns: Vec<String> =
             COLUMNS.iter().map(|column| format!("{}.{}", column.table, column.column)).collect();
@@ -254,6 +254,12 @@ on_every_store! {
                 rows.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
             assert!(found.len() > 100, "{}", found.len());
             columns.extend(found);
+        }
+        #[cfg(feature = "postgres")]
+        if let Some(schema) = world.store.schema() {
+            let found = schema.columns();
+            assert!(found.len() > 100, "{}", found.len());
+            columns.extend(found.into_iter().map(|(table, column, _)| format!("{table}.{column}")));
         }
         // The number of the last recall of money that a process has answered.
         let of_money = |column: &str| column.contains("holds") && column.ends_with(".answered");
@@ -269,19 +275,23 @@ on_every_store! {
 #[tokio::test]
 async fn stored_codes_are_argon2id_hashes_with_salts_of_their_own() {
     const { assert!(SECRET_BITS < 112) };
-    let world = World::sqlite().await;
-    let ann = enrolled(&world, "ann@example.com").await;
-    let file = raw(&world);
-    let mut rows = file.prepare("SELECT locator, hash FROM portcullis_recovery_codes").unwrap();
-    let rows: Vec<(String, String)> =
-        rows.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap().map(Result::unwrap).collect();
-    assert_eq!(rows.len(), CODES);
-    let mut salts = BTreeSet::new();
-    for (locator, hash) in &rows {
-        let parts: Vec<_> = hash.split('$').collect();
-        assert_eq!(parts[1], "argon2id", "{hash}");
-        assert!(parts[3].contains("m=19456") && parts[3].contains("t=2"), "{hash}");
-        assert!(salts.insert(parts[4].to_owned()) && parts[4].len() >= 22, "{hash}");
-        assert!(ann.codes.iter().any(|code| code.starts_with(locator.as_str())));
+    for world in World::databases().await {
+        let ann = enrolled(&world, "ann@example.com").await;
+        let text = |column: &str| -> Vec<String> {
+            let values = stored(&world, "recovery_codes", column).into_iter();
+            values.map(|value| String::from_utf8(value).unwrap()).collect()
+        };
+        let (locators, hashes) = (text("locator"), text("hash"));
+        assert_eq!((locators.len(), hashes.len()), (CODES, CODES));
+        let mut salts = BTreeSet::new();
+        for hash in &hashes {
+            let parts: Vec<_> = hash.split('$').collect();
+            assert_eq!(parts[1], "argon2id", "{hash}");
+            assert!(parts[3].contains("m=19456") && parts[3].contains("t=2"), "{hash}");
+            assert!(salts.insert(parts[4].to_owned()) && parts[4].len() >= 22, "{hash}");
+        }
+        for locator in &locators {
+            assert!(ann.codes.iter().any(|code| code.starts_with(locator.as_str())));
+        }
     }
 }

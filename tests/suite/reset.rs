@@ -193,7 +193,7 @@ on_every_store! {
         let home = world.at_home(&again).await;
         let view = world.dashboard.key(&home, key.key.id).await.unwrap();
         assert_eq!((view.revoked_at, view.secrets.len()), (None, 1));
-        assert!(world.store.resolve(view.secrets[0].id).await.unwrap().is_some());
+        assert!(world.store.resolve(&[view.secrets[0].id]).await.unwrap().remove(0).is_some());
     }
 
     /// ATK-RESET-09, ASVS-5.0-6.4.3, ASVS-5.0-6.3.4, SP800-63B-4-4.2.2.2: the same factor as before is asked for,

@@ -90,6 +90,13 @@ on_every_store! {
             });
             nodes.push(node.dashboard);
         }
+        #[cfg(feature = "postgres")]
+        if let Some(schema) = world.store.schema() {
+            let node = World::over(AnyStore::in_schema(Arc::clone(schema)), None, |builder| {
+                builder.clock(Arc::clone(&world.clock) as _)
+            });
+            nodes.push(node.dashboard);
+        }
         for node in nodes {
             let pending = pend(&node, &ann.email, PASSWORD).await;
             let answer = finish(&node, &pending, SecondFactor::Totp(code.clone())).await;
@@ -575,10 +582,7 @@ on_every_store! {
         let app = App::scan(&world.dashboard.begin_totp(&ann.session).await.unwrap());
         let begun = spy.taken();
         assert!(begun.contains(&app.seed) && app.seed.len() == 20);
-        if world.folder.is_some() {
-            let sealed: Vec<u8> = raw(&world)
-                .query_row("SELECT secret FROM portcullis_totp_enrolments", [], |row| row.get(0))
-                .unwrap();
+        for sealed in stored(&world, "totp_enrolments", "secret") {
             assert!(begun.contains(&sealed[5..17].to_vec()), "the nonce");
         }
         let confirmed = world.dashboard.confirm_totp(&ann.session, &app.now(&world)).await.unwrap();
@@ -820,12 +824,27 @@ impl<'a> Walk<'a> {
 /// ASVS-5.0-11.3.3: the row's id is part of what was sealed.
 #[tokio::test]
 async fn seeds_swapped_between_two_accounts_do_not_open() {
-    let world = World::sqlite().await;
+    swapped_seeds_do_not_open(World::sqlite().await, |world| swap_seeds(&raw(world))).await;
+}
+
+/// The same on PostgreSQL. ASVS-5.0-11.3.3
+#[cfg(feature = "postgres")]
+#[tokio::test]
+async fn seeds_swapped_between_two_accounts_do_not_open_on_postgres() {
+    let swap = |world: &World| {
+        let sql = "UPDATE {p}totp_factors AS one SET secret = other.secret \
+            FROM {p}totp_factors AS other WHERE other.id <> one.id RETURNING 1";
+        assert_eq!(world.store.schema().unwrap().ask(sql).len(), 2);
+    };
+    swapped_seeds_do_not_open(World::postgres().await, swap).await;
+}
+
+async fn swapped_seeds_do_not_open(world: World, swap: impl Fn(&World)) {
     let ann = enrolled(&world, "ann@example.com").await;
     let eve = enrolled(&world, "eve@example.com").await;
     world.pass(STEP);
     for swapped in [true, false] {
-        swap_seeds(&raw(&world));
+        swap(&world);
         for (owner, app) in [(&ann, &eve.app), (&eve, &ann.app), (&ann, &ann.app), (&eve, &eve.app)] {
             let pending = pend(&world.dashboard, &owner.person.email, PASSWORD).await;
             let answer = finish(&world.dashboard, &pending, SecondFactor::Totp(app.now(&world))).await;

@@ -285,3 +285,18 @@ async fn a_fresh_store_holds_no_account_password_or_key() {
         assert!(rows == 0 || bookkeeping, "{table} has {rows} rows");
     }
 }
+
+/// The same on PostgreSQL. ASVS-5.0-6.3.2
+#[cfg(feature = "postgres")]
+#[tokio::test]
+async fn a_fresh_schema_holds_no_account_password_or_key() {
+    let world = World::postgres().await;
+    let schema = world.store.schema().unwrap();
+    let tables = schema.tables();
+    assert!(tables.iter().any(|name| name == "accounts"), "{tables:?}");
+    for table in tables {
+        let rows = schema.column(&format!("SELECT count(*)::text FROM {{p}}{table}"));
+        let bookkeeping = ["schema", "stream"].contains(&table.as_str());
+        assert!(rows == ["0"] || bookkeeping, "{table} has {rows:?} rows");
+    }
+}

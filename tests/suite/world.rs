@@ -34,7 +34,11 @@ pub const OTHER_PASSWORD: &str = "and the barman asks why";
 /// Where mailed links lead.
 pub const BASE: &str = "https://console.example.test";
 
-/// Declares tests that run on every store adapter: each becomes `memory::name` and `sqlite::name`.
+#[cfg(feature = "postgres")]
+#[path = "postgres.rs"]
+pub mod pg;
+
+/// Declares tests that run on every store adapter: each becomes `memory::name`, `sqlite::name` and `postgres::name`.
 macro_rules! on_every_store {
     ($($(#[$meta:meta])* async fn $name:ident($($world:tt)+) $body:block)*) => {
         $($(#[$meta])* async fn $name($($world)+) $body)*
@@ -52,6 +56,14 @@ macro_rules! on_every_store {
                 super::$name($crate::world::World::sqlite().await).await;
             })*
         }
+
+        #[cfg(feature = "postgres")]
+        mod postgres {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                super::$name($crate::world::World::postgres().await).await;
+            })*
+        }
     };
 }
 pub(crate) use on_every_store;
@@ -61,6 +73,9 @@ pub(crate) use on_every_store;
 pub enum AnyStore {
     Memory(MemoryStore),
     Sqlite(SqliteStore),
+    /// With the schema that it is in.
+    #[cfg(feature = "postgres")]
+    Postgres(portcullis::store::sql::PostgresStore, Arc<pg::Schema>),
 }
 
 macro_rules! each {
@@ -68,8 +83,30 @@ macro_rules! each {
         match $self {
             AnyStore::Memory($store) => $call,
             AnyStore::Sqlite($store) => $call,
+            #[cfg(feature = "postgres")]
+            AnyStore::Postgres($store, _) => $call,
         }
     };
+}
+
+#[cfg(feature = "postgres")]
+impl AnyStore {
+    /// With nothing in it, and with 16 connections.
+    pub fn postgres() -> Self {
+        Self::in_schema(pg::Schema::empty())
+    }
+
+    pub fn in_schema(schema: Arc<pg::Schema>) -> Self {
+        Self::Postgres(schema.open(), schema)
+    }
+
+    /// The schema, if it is on PostgreSQL.
+    pub fn schema(&self) -> Option<&Arc<pg::Schema>> {
+        match self {
+            Self::Postgres(_, schema) => Some(schema),
+            _ => None,
+        }
+    }
 }
 
 #[async_trait]
@@ -80,6 +117,10 @@ impl Store for AnyStore {
 
     async fn begin_read(&self) -> Result<Box<dyn Snapshot>, StoreError> {
         each!(self, store => store.begin_read().await)
+    }
+
+    async fn everywhere(&self) -> Result<(), StoreError> {
+        each!(self, store => store.everywhere().await)
     }
 }
 
@@ -100,8 +141,8 @@ impl ChangeStream for AnyStore {
 
 #[async_trait]
 impl KeyDirectory for AnyStore {
-    async fn resolve(&self, id: SecretId) -> Result<Option<Grant>, StoreError> {
-        each!(self, store => store.resolve(id).await)
+    async fn resolve(&self, ids: &[SecretId]) -> Result<Vec<Option<Grant>>, StoreError> {
+        each!(self, store => store.resolve(ids).await)
     }
 }
 
@@ -178,6 +219,20 @@ impl World {
         let folder = tempfile::tempdir().unwrap();
         let store = SqliteStore::open(folder.path().join("test.db"), SqliteOptions::default()).unwrap();
         Self::over(AnyStore::Sqlite(store), Some(folder), |builder| builder)
+    }
+
+    #[cfg(feature = "postgres")]
+    pub async fn postgres() -> Self {
+        Self::over(AnyStore::postgres(), None, |builder| builder)
+    }
+
+    /// One on each adapter that is a database.
+    pub async fn databases() -> Vec<Self> {
+        vec![
+            Self::sqlite().await,
+            #[cfg(feature = "postgres")]
+            Self::postgres().await,
+        ]
     }
 
     /// A world over a store of the test's own, with choices of its own.

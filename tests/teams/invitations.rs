@@ -551,6 +551,10 @@ impl Store for Counting {
     ) -> Result<Box<dyn portcullis::store::Snapshot>, portcullis::store::StoreError> {
         self.0.begin_read().await
     }
+
+    async fn everywhere(&self) -> Result<(), portcullis::store::StoreError> {
+        self.0.everywhere().await
+    }
 }
 
 #[async_trait::async_trait]

@@ -434,9 +434,9 @@ struct Counted {
 
 #[async_trait]
 impl KeyDirectory for Counted {
-    async fn resolve(&self, id: SecretId) -> Result<Option<Grant>, StoreError> {
+    async fn resolve(&self, ids: &[SecretId]) -> Result<Vec<Option<Grant>>, StoreError> {
         self.resolves.fetch_add(1, Ordering::SeqCst);
-        self.store.resolve(id).await
+        self.store.resolve(ids).await
     }
 }
 

@@ -59,6 +59,10 @@ impl Store for Broken {
     async fn begin_read(&self) -> Result<Box<dyn Snapshot>, StoreError> {
         Err(self.error())
     }
+
+    async fn everywhere(&self) -> Result<(), StoreError> {
+        Err(self.error())
+    }
 }
 
 #[async_trait]
@@ -78,7 +82,7 @@ impl ChangeStream for Broken {
 
 #[async_trait]
 impl KeyDirectory for Broken {
-    async fn resolve(&self, _: SecretId) -> Result<Option<Grant>, StoreError> {
+    async fn resolve(&self, _: &[SecretId]) -> Result<Vec<Option<Grant>>, StoreError> {
         Err(self.error())
     }
 }

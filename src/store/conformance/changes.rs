@@ -10,6 +10,7 @@ use std::sync::Arc;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use super::directory::resolve;
 use super::flaw::{Flaw, none, same, there, yes};
 use super::sample::{
     Seed, at, full_account, id, key, lock_account, lock_workspace, membership, role, secret,
@@ -250,7 +251,7 @@ pub(super) async fn a_resolve_after_a_poll_sees_what_the_poll_told(fresh: &Fresh
         })?;
         let (told, next) = since(&*backend, &at_position).await?;
         yes("a poll after the commit answers the change", tells(&told, Change::Key(id(1))))?;
-        let found = there("resolve", backend.resolve(shown.id).await?)?;
+        let found = there("resolve", resolve(&*backend, shown.id).await?)?;
         let expected = KeySecret { ends_at: Some(ends_at), ..shown.clone() };
         same("a resolve after the poll sees the commit", &found.secret, &expected)?;
         at_position = next;

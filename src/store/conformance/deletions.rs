@@ -1,6 +1,7 @@
 //! What goes with an account, a project, a workspace, and what stays.
 
 use super::audit::{audit, personal};
+use super::directory::resolve;
 use super::flaw::{Flaw, no, none, same, there, yes};
 use super::invitations::invitation;
 use super::money::{fill_ledger, found_in_ledger};
@@ -97,7 +98,7 @@ pub(super) async fn a_deleted_account_takes_what_is_its_own(fresh: &Fresh) -> Re
             &[note.clone()].to_vec(),
         )?;
     });
-    let grant = there("resolve", backend.resolve(secret(1, id(1)).id).await?)?;
+    let grant = there("resolve", resolve(&*backend, secret(1, id(1)).id).await?)?;
     let active = grant.owner.map(|owner| owner.active);
     same("the owner of its keys may no longer be used", &active, &Some(false))?;
     transact!(backend, |tx| {
@@ -217,8 +218,8 @@ async fn found_in(backend: &dyn Backend, seed: &Seed, number: u64) -> Result<[Ve
         part.extend(more);
     }
     let [_, of_first, of_second, _] = &mut found;
-    of_first.push(backend.resolve(secret(number * 10, id(1)).id).await?.is_some());
-    of_second.push(backend.resolve(secret(number * 10 + 1, id(1)).id).await?.is_some());
+    of_first.push(resolve(backend, secret(number * 10, id(1)).id).await?.is_some());
+    of_second.push(resolve(backend, secret(number * 10 + 1, id(1)).id).await?.is_some());
     Ok(found)
 }
 

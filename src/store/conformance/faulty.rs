@@ -192,13 +192,18 @@ impl<S: Store + ?Sized> Store for Faulty<S> {
         let inner = self.inner.begin_read().await?;
         Ok(Box::new(Open { inner, plan: Arc::clone(&self.plan), broken: false }))
     }
+
+    async fn everywhere(&self) -> Result<(), StoreError> {
+        self.plan.pass("everywhere").await?;
+        self.inner.everywhere().await
+    }
 }
 
 #[async_trait]
 impl<S: KeyDirectory + ?Sized> KeyDirectory for Faulty<S> {
-    async fn resolve(&self, id: SecretId) -> Result<Option<Grant>, StoreError> {
+    async fn resolve(&self, ids: &[SecretId]) -> Result<Vec<Option<Grant>>, StoreError> {
         self.plan.pass("resolve").await?;
-        self.inner.resolve(id).await
+        self.inner.resolve(ids).await
     }
 }
 
@@ -211,6 +216,10 @@ impl<S: ChangeStream + ?Sized> ChangeStream for Faulty<S> {
 
     fn trust(&self) -> Duration {
         self.inner.trust()
+    }
+
+    fn interval(&self) -> Option<Duration> {
+        self.inner.interval()
     }
 
     fn local_commits(&self) -> Arc<AtomicU64> {

@@ -1,5 +1,6 @@
 //! Keys, their secrets, their usage, and what a verification is given.
 
+use super::directory::resolve;
 use super::flaw::{Flaw, no, none, same, there, yes};
 use super::sample::{
     Seed, at, full_key, id, key, lock_account, lock_workspace, membership, project_id, rate_limit, role,
@@ -105,7 +106,7 @@ pub(super) async fn a_secrets_id_is_unique_everywhere(fresh: &Fresh) -> Result<(
         no("insert_secret with the id of another key's secret", tx.insert_secret(&locked, &impostor).await?)?;
         no("insert_secret with the id of another workspace's", tx.insert_secret(&other, &foreign).await?)?;
     })?;
-    let found = there("resolve", backend.resolve(first.id).await?)?;
+    let found = there("resolve", resolve(&*backend, first.id).await?)?;
     same("a colliding id resolves to the key that had it", &found.secret, &first)?;
     let found = look!(backend, |read| read.secrets_of(id(2)).await?);
     same("a refused secret is not there", &found, &Vec::new())
@@ -144,7 +145,7 @@ pub(super) async fn secrets_end_and_go(fresh: &Fresh) -> Result<(), Flaw> {
     })?;
     let rest = look!(backend, |read| read.secrets_of(id(1)).await?);
     same("delete_secret takes one", &rest, &[ended].to_vec())?;
-    none("a deleted secret resolves to nothing", backend.resolve(later.id).await?)
+    none("a deleted secret resolves to nothing", resolve(&*backend, later.id).await?)
 }
 
 pub(super) async fn usage_adds_up(fresh: &Fresh) -> Result<(), Flaw> {
@@ -322,11 +323,11 @@ pub(super) async fn a_grant_is_all_that_holds_at_present(fresh: &Fresh) -> Resul
         &resolved(&fresh_grant(&*backend, &shown).await?),
         &resolved(&expected),
     )?;
-    none("resolve of an unknown id", backend.resolve(SecretId::from_bits(77)).await?)
+    none("resolve of an unknown id", resolve(&*backend, SecretId::from_bits(77)).await?)
 }
 
 async fn fresh_grant(backend: &dyn super::Backend, secret: &KeySecret) -> Result<Grant, Flaw> {
-    there("resolve", backend.resolve(secret.id).await?)
+    there("resolve", resolve(backend, secret.id).await?)
 }
 
 /// Definitions come in no particular order, and more of them do no harm.

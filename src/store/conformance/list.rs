@@ -114,6 +114,8 @@ macro_rules! __portcullis_checks {
             changes Changes a_deleted_account_announces_itself,
             changes Changes a_position_of_another_store_answers_everything,
             changes Changes a_resolve_after_a_poll_sees_what_the_poll_told,
+            directory Changes secrets_resolve_together_in_the_order_asked,
+            directory OneMoment secrets_that_resolve_together_are_of_one_moment,
             changes Changes no_change_is_missed_beside_a_slow_writer,
             changes Changes a_poller_beside_200_writers_misses_no_change,
             locks Locks a_locked_counter_loses_none_of_200_counts,

@@ -8,6 +8,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::audit::audit;
+use super::directory::resolve;
 use super::flaw::{Flaw, no, none, same, there, yes};
 use super::invitations::invitation;
 use super::recoveries::recovery;
@@ -112,7 +113,7 @@ pub(super) async fn a_dropped_transaction_leaves_nothing(fresh: &Fresh) -> Resul
         same("an entry to seal", &read.unsealed_chains(9).await?, &Vec::new())?;
         there("a membership", read.membership(seed.workspace.id, seed.other.id).await?)?;
     });
-    none("a secret", backend.resolve(secret(1, id(1)).id).await?)?;
+    none("a secret", resolve(&*backend, secret(1, id(1)).id).await?)?;
     same("a mail", &transact!(backend, |tx| tx.claim_mail(at(9), at(10), 9).await?)?, &Vec::new())?;
     let again = async {
         transact!(backend, |tx| {
@@ -252,7 +253,7 @@ pub(super) async fn a_grant_is_of_one_moment_while_roles_are_edited(fresh: &Fres
         Ok::<_, Flaw>(())
     });
     while !writer.is_finished() {
-        let grant = there("resolve", backend.resolve(shown.id).await?)?;
+        let grant = there("resolve", resolve(&*backend, shown.id).await?)?;
         let owner = there("a member owns the key", grant.owner)?;
         let meant = owner.definitions.iter().filter(|role| Role::Custom(role.id) == owner.role).count();
         same("the owner's role comes with what it means", &meant, &1)?;

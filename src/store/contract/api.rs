@@ -10,23 +10,37 @@ use super::Stored;
 use crate::key::SecretId;
 use crate::store::record::{Change, Grant, UsageDelta};
 
-/// Resolves one secret to all that a verification needs.
+/// The most ids in one call of [`KeyDirectory::resolve`].
+pub const MAX_RESOLVED: usize = 256;
+
+/// Resolves secrets to all that a verification needs.
 #[async_trait]
 pub trait KeyDirectory: Send + Sync + 'static {
-    /// The grant of the secret with this id, whatever state it is in; `None` when there is no such secret. It
-    /// reads at a moment after every [`ChangeStream::poll`] that was answered before it was called.
-    async fn resolve(&self, id: SecretId) -> Stored<Option<Grant>>;
+    /// The grants of the secrets with these ids, at most [`MAX_RESOLVED`] of them, whatever state they are in: one
+    /// answer for each id, in the order asked; `None` when there is no such secret. All are read at one moment, after
+    /// every [`ChangeStream::poll`] that was answered before this was called. It should be one round trip.
+    async fn resolve(&self, ids: &[SecretId]) -> Stored<Vec<Option<Grant>>>;
 }
 
 /// Tells which verifications a commit may have altered.
 #[async_trait]
 pub trait ChangeStream: Send + Sync + 'static {
     /// What was committed since a position; from the start on when there is none.
+    ///
+    /// A position acknowledges: whoever hands it in has applied all changes up to it, so a stream may forget them, or
+    /// tell others that they have taken effect here. An answer that was not applied, or that never arrived because the
+    /// future was dropped, is asked for again by the position before it.
     async fn poll(&self, since: Option<&Position>) -> Stored<Polled>;
 
     /// For how long after it was *sent* a poll's answer may be trusted: the bound within which a change made by
     /// another process takes effect here.
     fn trust(&self) -> Duration;
+
+    /// How often a follower in the background should poll, so that changes made elsewhere take effect sooner than
+    /// within [`trust`](Self::trust); `None` when the stream has no opinion.
+    fn interval(&self) -> Option<Duration> {
+        None
+    }
 
     /// Moves at every commit of a [`Transaction`](crate::store::Transaction) made through this process, after the
     /// commit took effect and before it returns, so that a change made here takes effect here at once.

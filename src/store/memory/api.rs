@@ -15,24 +15,9 @@ use crate::store::{ChangeStream, Changes, KeyDirectory, Polled, Position, StoreE
 
 #[async_trait]
 impl KeyDirectory for MemoryStore {
-    async fn resolve(&self, id: SecretId) -> Stored<Option<Grant>> {
+    async fn resolve(&self, ids: &[SecretId]) -> Stored<Vec<Option<Grant>>> {
         let state = self.shared.present().state.clone();
-        let Some(secret) = state.secrets.get(&id) else { return Ok(None) };
-        let key = state.keys.get(&secret.key).ok_or(StoreError::Corrupt { what: "secrets.key" })?;
-        let workspace =
-            state.workspaces.get(&key.workspace).ok_or(StoreError::Corrupt { what: "keys.workspace" })?;
-        let project = state.projects.get(&key.project).ok_or(StoreError::Corrupt { what: "keys.project" })?;
-        Ok(Some(Grant {
-            key: Key::clone(key),
-            secret: secret.as_ref().clone(),
-            workspace_suspended: workspace.suspended.is_some(),
-            workspace_archived: workspace.archived_at.is_some(),
-            service_ceiling: workspace.service_ceiling.clone(),
-            project_suspended: project.suspended.is_some(),
-            project_archived: project.archived_at.is_some(),
-            project_rate_limit: project.rate_limit,
-            owner: owner_of(&state, key),
-        }))
+        ids.iter().map(|id| grant_of(&state, *id)).collect()
     }
 }
 
@@ -56,6 +41,25 @@ impl ChangeStream for MemoryStore {
     fn local_commits(&self) -> Arc<AtomicU64> {
         Arc::clone(&self.shared.commits)
     }
+}
+
+fn grant_of(state: &State, id: SecretId) -> Stored<Option<Grant>> {
+    let Some(secret) = state.secrets.get(&id) else { return Ok(None) };
+    let key = state.keys.get(&secret.key).ok_or(StoreError::Corrupt { what: "secrets.key" })?;
+    let workspace =
+        state.workspaces.get(&key.workspace).ok_or(StoreError::Corrupt { what: "keys.workspace" })?;
+    let project = state.projects.get(&key.project).ok_or(StoreError::Corrupt { what: "keys.project" })?;
+    Ok(Some(Grant {
+        key: Key::clone(key),
+        secret: secret.as_ref().clone(),
+        workspace_suspended: workspace.suspended.is_some(),
+        workspace_archived: workspace.archived_at.is_some(),
+        service_ceiling: workspace.service_ceiling.clone(),
+        project_suspended: project.suspended.is_some(),
+        project_archived: project.archived_at.is_some(),
+        project_rate_limit: project.rate_limit,
+        owner: owner_of(state, key),
+    }))
 }
 
 /// What the owner of a personal key is at present.

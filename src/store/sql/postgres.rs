@@ -8,8 +8,10 @@
 
 mod api;
 mod arguments;
+mod barrier;
 mod begin;
 mod connection;
+mod join;
 #[cfg(test)]
 mod plans;
 mod pool;
@@ -27,7 +29,9 @@ use sqlx_core::connection::ConnectOptions as _;
 use sqlx_postgres::PgConnectOptions;
 use tokio::sync::Mutex as FairMutex;
 
+use self::barrier::Barrier;
 use self::connection::Conn;
+pub use self::join::{JoinedPostgres, ServiceConnection};
 use self::pool::Pool;
 pub use self::roles::{BadRoleName, RoleName, roles};
 pub use self::schema::{BadSchemaName, Migration, SchemaName, migrations};
@@ -75,6 +79,7 @@ struct Shared {
     /// What follows changes. It is taken out while it is in use, so that one whose answer nobody waited for is not used
     /// again.
     watch: FairMutex<Option<Conn>>,
+    barrier: Barrier,
     commits: Arc<AtomicU64>,
     sent: Arc<AtomicU64>,
 }
@@ -120,6 +125,7 @@ impl PostgresStore {
             pool: Pool::new(options.connections, &settings, &sent),
             door: Pool::new(options.door, &settings, &sent),
             watch: FairMutex::default(),
+            barrier: Barrier::default(),
             commits: Arc::default(),
             trust: options.trust,
             interval: options.interval,

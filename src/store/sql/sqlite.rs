@@ -13,6 +13,7 @@
 mod api;
 mod begin;
 mod connection;
+mod join;
 mod migrate;
 
 use core::fmt;
@@ -27,6 +28,7 @@ use tokio::sync::Mutex as FairMutex;
 use self::api::Watch;
 use self::begin::Pool;
 use self::connection::{Conn, Use};
+pub use self::join::{JoinedSqlite, ServiceConnection};
 use super::prefix::{BadPrefix, Prefix};
 use crate::ports::{Entropy, SystemEntropy};
 use crate::store::StoreError;
@@ -64,6 +66,7 @@ pub struct SqliteStore {
 }
 
 struct Shared {
+    path: Box<Path>,
     options: SqliteOptions,
     writer: Arc<FairMutex<Conn>>,
     /// For snapshots, which last as long as their holder likes.
@@ -109,6 +112,7 @@ impl SqliteStore {
             writer: Arc::new(FairMutex::new(Conn::open(path, options, Use::Write)?)),
             snapshots: Pool::new(path, options),
             door: Pool::new(path, options),
+            path: path.into(),
             watch: Mutex::new(Watch::new(Conn::open(path, options, Use::Read)?)),
             commits: Arc::default(),
             options: options.clone(),

@@ -99,7 +99,7 @@ pub(in crate::web) async fn delete(session: Session, incoming: Incoming) -> Resu
     let body: DeleteAccount = incoming.body_if_any().await?;
     let plans = body.workspaces.0.into_iter().map(|(workspace, plan)| (workspace, plan.into())).collect();
     let committed = dashboard.delete_account(&session, &plans).await?;
-    without_cookie(&web, changed(committed))
+    without_cookie(&web, changed(&committed))
 }
 
 /// An answer that makes the browser forget its session, which is over.

@@ -51,19 +51,19 @@ pub(in crate::web) async fn rotate(member: Member, incoming: Incoming) -> Result
 pub(in crate::web) async fn suspend(member: Member, incoming: Incoming) -> Result<Response, Problem> {
     let (dashboard, id) = (incoming.dashboard(), incoming.path("key")?);
     incoming.no_body().await?;
-    Ok(changed(dashboard.suspend_key(&member, id).await?))
+    Ok(changed(&dashboard.suspend_key(&member, id).await?))
 }
 
 pub(in crate::web) async fn resume(member: Member, incoming: Incoming) -> Result<Response, Problem> {
     let (dashboard, id) = (incoming.dashboard(), incoming.path("key")?);
     incoming.no_body().await?;
-    Ok(changed(dashboard.resume_key(&member, id).await?))
+    Ok(changed(&dashboard.resume_key(&member, id).await?))
 }
 
 pub(in crate::web) async fn revoke(member: Member, incoming: Incoming) -> Result<Response, Problem> {
     let (dashboard, id) = (incoming.dashboard(), incoming.path("key")?);
     incoming.no_body().await?;
-    Ok(changed(dashboard.revoke_key(&member, id).await?))
+    Ok(changed(&dashboard.revoke_key(&member, id).await?))
 }
 
 pub(in crate::web) async fn review(member: Member, incoming: Incoming) -> Result<Response, Problem> {
@@ -80,7 +80,7 @@ pub(in crate::web) async fn review(member: Member, incoming: Incoming) -> Result
 pub(in crate::web) async fn set_custodian(member: Member, incoming: Incoming) -> Result<Response, Problem> {
     let (dashboard, id) = (incoming.dashboard(), incoming.path("key")?);
     let body: Custodian = incoming.body().await?;
-    Ok(changed(dashboard.set_custodian(&member, id, body.account).await?))
+    Ok(changed(&dashboard.set_custodian(&member, id, body.account).await?))
 }
 
 fn new_key(body: IssueKey) -> Result<NewKey, Problem> {
@@ -112,7 +112,7 @@ fn new_key(body: IssueKey) -> Result<NewKey, Problem> {
 fn issued(status: StatusCode, issued: &IssuedKey) -> Result<Response, Problem> {
     let mut body = with_text(issued)?;
     if let Some(members) = body.as_object_mut() {
-        members.insert("everywhere_within_ms".to_owned(), millis(issued.committed));
+        members.insert("everywhere_within_ms".to_owned(), millis(&issued.committed));
     }
     Ok(json(status, &body))
 }

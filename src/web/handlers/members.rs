@@ -19,7 +19,7 @@ pub(in crate::web) async fn set_role(member: Member, incoming: Incoming) -> Resu
     let (dashboard, account) = (incoming.dashboard(), incoming.path("account")?);
     let body: GivenRole = incoming.body().await?;
     let role: Role = checked(body.role.parse())?;
-    Ok(changed(dashboard.set_role(&member, account, role).await?))
+    Ok(changed(&dashboard.set_role(&member, account, role).await?))
 }
 
 pub(in crate::web) async fn set_project_role(
@@ -30,7 +30,7 @@ pub(in crate::web) async fn set_project_role(
     let (account, project) = (incoming.path("account")?, incoming.path("project")?);
     let body: GivenRole = incoming.body().await?;
     let role: ProjectRole = checked(body.role.parse())?;
-    Ok(changed(dashboard.set_project_role(&member, account, project, Some(role)).await?))
+    Ok(changed(&dashboard.set_project_role(&member, account, project, Some(role)).await?))
 }
 
 pub(in crate::web) async fn clear_project_role(
@@ -40,7 +40,7 @@ pub(in crate::web) async fn clear_project_role(
     let dashboard = incoming.dashboard();
     let (account, project) = (incoming.path("account")?, incoming.path("project")?);
     incoming.no_body().await?;
-    Ok(changed(dashboard.set_project_role(&member, account, project, None).await?))
+    Ok(changed(&dashboard.set_project_role(&member, account, project, None).await?))
 }
 
 pub(in crate::web) async fn entries(member: Member, incoming: Incoming) -> Result<Response, Problem> {

@@ -22,7 +22,7 @@ pub(in crate::web) async fn offboard(member: Member, incoming: Incoming) -> Resu
     let body: Leaving = incoming.body_if_any().await?;
     let done = dashboard.offboard(&member, account, &body.into()).await?;
     let rotated = done.rotated.iter().map(with_text).collect::<Result<Value, _>>()?;
-    let body = json!({ "rotated": rotated, "everywhere_within_ms": millis(done.committed) });
+    let body = json!({ "rotated": rotated, "everywhere_within_ms": millis(&done.committed) });
     Ok(json(StatusCode::OK, &body))
 }
 
@@ -30,5 +30,5 @@ pub(in crate::web) async fn leave(session: Session, incoming: Incoming) -> Resul
     let (dashboard, workspace) = (incoming.dashboard(), incoming.path("workspace")?);
     let body: Leaving = incoming.body_if_any().await?;
     // Whoever leaves is shown no text.
-    Ok(changed(dashboard.leave(&session, workspace, &body.into()).await?.committed))
+    Ok(changed(&dashboard.leave(&session, workspace, &body.into()).await?.committed))
 }

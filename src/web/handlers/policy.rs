@@ -34,5 +34,5 @@ pub(in crate::web) async fn set_service_ceiling(
     let dashboard = incoming.dashboard();
     let body: ServiceCeiling = incoming.body().await?;
     let ceiling = body.scopes.as_deref().map(scopes).transpose()?;
-    Ok(changed(dashboard.set_service_ceiling(&member, ceiling.as_ref()).await?))
+    Ok(changed(&dashboard.set_service_ceiling(&member, ceiling.as_ref()).await?))
 }

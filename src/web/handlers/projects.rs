@@ -40,13 +40,13 @@ pub(in crate::web) async fn change(member: Member, incoming: Incoming) -> Result
 pub(in crate::web) async fn archive(member: Member, incoming: Incoming) -> Result<Response, Problem> {
     let (dashboard, id) = (incoming.dashboard(), incoming.path("project")?);
     incoming.no_body().await?;
-    Ok(changed(dashboard.archive_project(&member, id).await?))
+    Ok(changed(&dashboard.archive_project(&member, id).await?))
 }
 
 pub(in crate::web) async fn restore(member: Member, incoming: Incoming) -> Result<Response, Problem> {
     let (dashboard, id) = (incoming.dashboard(), incoming.path("project")?);
     incoming.no_body().await?;
-    Ok(changed(dashboard.restore_project(&member, id).await?))
+    Ok(changed(&dashboard.restore_project(&member, id).await?))
 }
 
 pub(in crate::web) async fn deletion(member: Member, incoming: Incoming) -> Result<Response, Problem> {
@@ -58,5 +58,5 @@ pub(in crate::web) async fn deletion(member: Member, incoming: Incoming) -> Resu
 pub(in crate::web) async fn delete(member: Member, incoming: Incoming) -> Result<Response, Problem> {
     let (dashboard, id) = (incoming.dashboard(), incoming.path("project")?);
     incoming.no_body().await?;
-    Ok(changed(dashboard.delete_project(&member, id).await?))
+    Ok(changed(&dashboard.delete_project(&member, id).await?))
 }

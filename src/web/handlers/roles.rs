@@ -25,7 +25,7 @@ pub(in crate::web) async fn create(member: Member, incoming: Incoming) -> Result
 pub(in crate::web) async fn edit(member: Member, incoming: Incoming) -> Result<Response, Problem> {
     let (dashboard, id) = (incoming.dashboard(), incoming.path("role")?);
     let new = new_role(&incoming.body().await?)?;
-    Ok(changed(dashboard.edit_role(&member, id, &new).await?))
+    Ok(changed(&dashboard.edit_role(&member, id, &new).await?))
 }
 
 pub(in crate::web) async fn delete(member: Member, incoming: Incoming) -> Result<Response, Problem> {

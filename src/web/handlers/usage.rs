@@ -59,7 +59,7 @@ pub(in crate::web) async fn least_scopes(member: Member, incoming: Incoming) -> 
 pub(in crate::web) async fn narrow(member: Member, incoming: Incoming) -> Result<Response, Problem> {
     let (dashboard, id) = (incoming.dashboard(), incoming.path("key")?);
     let body: NarrowKey = incoming.body().await?;
-    Ok(changed(dashboard.narrow_key(&member, id, &scopes(&body.scopes)?).await?))
+    Ok(changed(&dashboard.narrow_key(&member, id, &scopes(&body.scopes)?).await?))
 }
 
 fn step(text: &str) -> Option<UsageStep> {

@@ -40,13 +40,13 @@ pub(in crate::web) async fn rename(member: Member, incoming: Incoming) -> Result
 pub(in crate::web) async fn archive(member: Member, incoming: Incoming) -> Result<Response, Problem> {
     let dashboard = incoming.dashboard();
     incoming.no_body().await?;
-    Ok(changed(dashboard.archive_workspace(&member).await?))
+    Ok(changed(&dashboard.archive_workspace(&member).await?))
 }
 
 pub(in crate::web) async fn restore(member: Member, incoming: Incoming) -> Result<Response, Problem> {
     let dashboard = incoming.dashboard();
     incoming.no_body().await?;
-    Ok(changed(dashboard.restore_workspace(&member).await?))
+    Ok(changed(&dashboard.restore_workspace(&member).await?))
 }
 
 pub(in crate::web) async fn deletion(member: Member, incoming: Incoming) -> Result<Response, Problem> {
@@ -57,5 +57,5 @@ pub(in crate::web) async fn deletion(member: Member, incoming: Incoming) -> Resu
 pub(in crate::web) async fn delete(member: Member, incoming: Incoming) -> Result<Response, Problem> {
     let dashboard = incoming.dashboard();
     incoming.no_body().await?;
-    Ok(changed(dashboard.delete_workspace(&member).await?))
+    Ok(changed(&dashboard.delete_workspace(&member).await?))
 }

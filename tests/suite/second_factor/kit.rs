@@ -225,6 +225,10 @@ impl Entropy for Spy {
 
 /// The whole database with what is not yet checkpointed.
 pub fn dump(world: &World) -> Option<Vec<u8>> {
+    #[cfg(feature = "postgres")]
+    if let Some(schema) = world.store.schema() {
+        return Some(schema.bytes());
+    }
     let folder = world.folder.as_ref()?;
     let files = std::fs::read_dir(folder.path()).unwrap();
     Some(files.flat_map(|file| std::fs::read(file.unwrap().path()).unwrap()).collect())
@@ -236,4 +240,25 @@ pub fn holds(haystack: &[u8], needle: &[u8]) -> bool {
 
 pub fn raw(world: &World) -> rusqlite::Connection {
     rusqlite::Connection::open(world.folder.as_ref().unwrap().path().join("test.db")).unwrap()
+}
+
+/// What stands in a column of text or bytes, as the database itself has it; nothing on the adapter in memory.
+pub fn stored(world: &World, table: &str, column: &str) -> Vec<Vec<u8>> {
+    #[cfg(feature = "postgres")]
+    if let Some(schema) = world.store.schema() {
+        let columns = schema.columns();
+        let (.., kind) = columns.iter().find(|(of, name, _)| of == table && name == column).unwrap();
+        let values = schema.values(table, column, kind);
+        assert!(!values.is_empty(), "{table}.{column}");
+        return values;
+    }
+    if world.folder.is_none() {
+        return Vec::new();
+    }
+    let file = raw(world);
+    let mut rows = file.prepare(&format!("SELECT {column} FROM portcullis_{table}")).unwrap();
+    let bytes = |row: &rusqlite::Row<'_>| Ok(row.get_ref(0)?.as_bytes().unwrap().to_owned());
+    let values: Vec<Vec<u8>> = rows.query_map([], bytes).unwrap().map(Result::unwrap).collect();
+    assert!(!values.is_empty(), "{table}.{column}");
+    values
 }

@@ -161,7 +161,9 @@ impl PostgresStore {
     async fn begin_to_follow(&self, conn: &mut Conn) -> Stored<Polled> {
         let random = self.shared.entropy.bytes::<16>().map_err(StoreError::unavailable)?;
         let follower = uuid::Builder::from_random_bytes(random).into_uuid();
-        let trust = i64::try_from(self.shared.trust.as_millis()).unwrap_or(i64::MAX);
+        // Rather a little too long.
+        let trust = self.shared.trust.as_millis().saturating_add(1);
+        let trust = i64::try_from(trust).unwrap_or(i64::MAX);
         conn.alone(async |conn: &mut Conn| {
             conn.run(sql::FOLLOW, params![follower.into_bytes(), trust]).await.map(drop)
         })
@@ -198,6 +200,10 @@ impl ChangeStream for PostgresStore {
         self.shared.trust
     }
 
+    fn interval(&self) -> Option<Duration> {
+        Some(self.shared.interval)
+    }
+
     fn local_commits(&self) -> Arc<AtomicU64> {
         Arc::clone(&self.shared.commits)
     }
@@ -205,15 +211,8 @@ impl ChangeStream for PostgresStore {
 
 #[async_trait]
 impl KeyDirectory for PostgresStore {
-    async fn resolve(&self, secret: SecretId) -> Stored<Option<Grant>> {
-        let mut found = self.resolve_all(&[secret]).await?;
-        Ok(found.pop().flatten())
-    }
-}
-
-impl PostgresStore {
     /// One statement reads all of them with their roles, at a moment after every commit that was answered before.
-    async fn resolve_all(&self, ids: &[SecretId]) -> Stored<Vec<Option<Grant>>> {
+    async fn resolve(&self, ids: &[SecretId]) -> Stored<Vec<Option<Grant>>> {
         let numbers: Vec<i64> = ids.iter().copied().map(read::secret_id).collect();
         let mut given = PgArguments::default();
         given.add(numbers).map_err(unsendable)?;
@@ -229,6 +228,7 @@ impl PostgresStore {
                 owner.definitions.push(role);
             }
         }
-        Ok(ids.iter().map(|id| grants.remove(id)).collect())
+        // The same id may be asked for twice.
+        Ok(ids.iter().map(|id| grants.get(id).cloned()).collect())
     }
 }

@@ -31,7 +31,7 @@ impl Lease for Writer {
     }
 }
 
-const LOCKS: Locks = Locks {
+pub(super) const LOCKS: Locks = Locks {
     account: sql::LOCK_ACCOUNT,
     workspace: sql::LOCK_WORKSPACE,
     ledger: sql::LOCK_LEDGER,
@@ -86,6 +86,10 @@ impl Store for PostgresStore {
     async fn begin_read(&self) -> Stored<Box<dyn Snapshot>> {
         let lease = self.shared.pool.lease(async |conn: &mut Conn| conn.begin_reading().await).await?;
         Ok(Box::new(Open { lease }))
+    }
+
+    async fn everywhere(&self) -> Stored<()> {
+        self.shared.barrier.pass(self).await
     }
 }
 

@@ -13,12 +13,13 @@ use sqlx_core::raw_sql::raw_sql;
 use sqlx_core::row::Row as _;
 use sqlx_core::sql_str::AssertSqlSafe;
 use sqlx_core::value::ValueRef as _;
-use sqlx_postgres::{PgArguments, PgConnection, PgRow, PgValueRef};
+use sqlx_postgres::{PgArguments, PgConnection, PgRow, PgTransaction, PgValueRef};
 
 use super::Settings;
 use super::arguments::{arguments, columns};
 use crate::store::StoreError;
-use crate::store::sql::open::Connection;
+use crate::store::sql::joined::Nest;
+use crate::store::sql::open::{Connection, Locks};
 use crate::store::sql::parameter::{Parameter, Value};
 use crate::store::sql::rows::{Cell, Cells, Reader, WrongType};
 
@@ -26,7 +27,7 @@ type Stored<T> = Result<T, StoreError>;
 
 /// A connection with its statements.
 pub(super) struct Conn {
-    raw: PgConnection,
+    raw: Raw,
     settings: Arc<Settings>,
     sent: Arc<AtomicU64>,
     /// Statements as they are sent, by where their template lies (a constant never moves) and whether it is for many rows.
@@ -37,6 +38,21 @@ pub(super) struct Conn {
     failed: bool,
     /// Set while an answer is on its way: a future that is dropped leaves it set.
     waiting: bool,
+}
+
+/// Our own connection, or one of the service's with its transaction.
+enum Raw {
+    Own(PgConnection),
+    Joined(PgTransaction<'static>),
+}
+
+impl Raw {
+    fn get(&mut self) -> &mut PgConnection {
+        match self {
+            Self::Own(conn) => conn,
+            Self::Joined(transaction) => transaction,
+        }
+    }
 }
 
 /// The transaction cannot go on.
@@ -56,7 +72,7 @@ impl Conn {
             Ok(raw) => raw.map_err(failed)?,
             Err(_) => return Err(StoreError::unavailable(TimedOut)),
         };
-        let mut conn = Self::of(raw, settings, sent);
+        let mut conn = Self::of(Raw::Own(raw), settings, sent);
         // Behind a pooler a setting would go to whoever comes next.
         if !settings.pooled {
             conn.control(settings.session(false)).await?;
@@ -64,7 +80,7 @@ impl Conn {
         Ok(conn)
     }
 
-    fn of(raw: PgConnection, settings: &Arc<Settings>, sent: &Arc<AtomicU64>) -> Self {
+    fn of(raw: Raw, settings: &Arc<Settings>, sent: &Arc<AtomicU64>) -> Self {
         Self {
             raw,
             settings: Arc::clone(settings),
@@ -73,6 +89,28 @@ impl Conn {
             open: false,
             failed: false,
             waiting: false,
+        }
+    }
+
+    /// A transaction that somebody else began.
+    pub(super) fn join(
+        transaction: PgTransaction<'static>,
+        settings: &Arc<Settings>,
+        sent: &Arc<AtomicU64>,
+    ) -> Self {
+        Self { open: true, ..Self::of(Raw::Joined(transaction), settings, sent) }
+    }
+
+    /// The connection itself, for the service's own statements.
+    pub(super) fn raw(&mut self) -> &mut PgConnection {
+        self.raw.get()
+    }
+
+    /// The transaction that was joined.
+    pub(super) fn into_joined(self) -> Option<PgTransaction<'static>> {
+        match self.raw {
+            Raw::Own(_) => None,
+            Raw::Joined(transaction) => Some(transaction),
         }
     }
 
@@ -108,7 +146,7 @@ impl Conn {
         }
         self.sent.fetch_add(1, Ordering::Relaxed);
         self.waiting = true;
-        let work = (&mut self.raw).execute(raw_sql("COMMIT"));
+        let work = self.raw.get().execute(raw_sql("COMMIT"));
         let answer = tokio::time::timeout(self.settings.patience, work).await;
         match answer {
             Ok(Ok(_)) => {
@@ -143,14 +181,16 @@ impl Conn {
 
     /// Closes it, telling the server.
     pub(super) async fn close(self) {
-        drop(self.raw.close().await);
+        if let Raw::Own(raw) = self.raw {
+            drop(raw.close().await);
+        }
     }
 
     /// In the simple protocol, several statements in one go.
     async fn control(&mut self, sql: String) -> Stored<()> {
         self.sent.fetch_add(1, Ordering::Relaxed);
         self.waiting = true;
-        let work = (&mut self.raw).execute(raw_sql(AssertSqlSafe(sql)));
+        let work = self.raw.get().execute(raw_sql(AssertSqlSafe(sql)));
         let answer = tokio::time::timeout(self.settings.patience, work).await;
         self.answered(answer).map(drop)
     }
@@ -186,7 +226,7 @@ impl Conn {
         self.may_go_on()?;
         self.waiting = true;
         let query = query_with(AssertSqlSafe(text), given).persistent(!self.settings.pooled);
-        let work = (&mut self.raw).fetch_all(query);
+        let work = self.raw.get().fetch_all(query);
         let answer = tokio::time::timeout(self.settings.patience, work).await;
         self.answered(answer)
     }
@@ -195,7 +235,7 @@ impl Conn {
         self.may_go_on()?;
         self.waiting = true;
         let query = query_with(AssertSqlSafe(text), given).persistent(!self.settings.pooled);
-        let work = (&mut self.raw).fetch_optional(query);
+        let work = self.raw.get().fetch_optional(query);
         let answer = tokio::time::timeout(self.settings.patience, work).await;
         self.answered(answer)
     }
@@ -204,7 +244,7 @@ impl Conn {
         self.may_go_on()?;
         self.waiting = true;
         let query = query_with(AssertSqlSafe(text), given).persistent(!self.settings.pooled);
-        let work = (&mut self.raw).execute(query);
+        let work = self.raw.get().execute(query);
         let answer = tokio::time::timeout(self.settings.patience, work).await;
         Ok(u32::try_from(self.answered(answer)?.rows_affected()).unwrap_or(u32::MAX))
     }
@@ -285,6 +325,22 @@ impl Connection for Conn {
     }
 }
 
+/// Commits a joined transaction.
+pub(super) async fn committed(mut conn: Conn) -> Stored<()> {
+    // The server answers the commit of a transaction that has failed with a rollback, and no error.
+    conn.control("SELECT 1".to_owned()).await?;
+    let patience = conn.settings.patience;
+    let Some(transaction) = conn.into_joined() else { return Ok(()) };
+    match tokio::time::timeout(patience, transaction.commit()).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(Error::Database(error))) if !is_fatal(error.code().as_deref()) => {
+            Err(failed(Error::Database(error)))
+        }
+        Ok(Err(error)) => Err(StoreError::CommitUnknown(Some(Box::new(error)))),
+        Err(_) => Err(StoreError::CommitUnknown(Some(Box::new(TimedOut)))),
+    }
+}
+
 /// A statement of one row as one of many: its parameters are columns.
 fn unnested(text: &str) -> String {
     let Some((before, rest)) = text.split_once("VALUES (") else { return text.to_owned() };
@@ -308,6 +364,27 @@ pub(super) fn failed(error: Error) -> StoreError {
         // No lock, no room or no connection in time.
         Some("55P03" | "57014" | "53300") => StoreError::Busy,
         _ => StoreError::unavailable(error),
+    }
+}
+
+/// A part is a savepoint.
+impl Nest for Conn {
+    const LOCKS: &'static Locks = &super::begin::LOCKS;
+
+    async fn begin_part(&mut self) -> Stored<()> {
+        self.failed = false;
+        self.control("SAVEPOINT portcullis_part".to_owned()).await
+    }
+
+    async fn keep_part(&mut self) -> Stored<()> {
+        self.may_go_on()?;
+        self.control("RELEASE SAVEPOINT portcullis_part".to_owned()).await
+    }
+
+    async fn undo_part(&mut self) -> Stored<()> {
+        self.failed = false;
+        let undo = "ROLLBACK TO SAVEPOINT portcullis_part;RELEASE SAVEPOINT portcullis_part";
+        self.control(undo.to_owned()).await
     }
 }
 

@@ -119,13 +119,24 @@ impl ChangeStream for SqliteStore {
 
 #[async_trait]
 impl KeyDirectory for SqliteStore {
-    async fn resolve(&self, secret: SecretId) -> Stored<Option<Grant>> {
+    async fn resolve(&self, ids: &[SecretId]) -> Stored<Vec<Option<Grant>>> {
         patiently(self.shared.options.patience, async {
             let mut lease = self.shared.door.lease().await?;
-            retry(|| resolve(lease.conn()?, secret)).await
+            retry(|| resolve_all(lease.conn()?, ids)).await
         })
         .await
     }
+}
+
+/// Several are read within one transaction, so that all are of one moment; one is by itself.
+fn resolve_all(conn: &mut Conn, ids: &[SecretId]) -> Stored<Vec<Option<Grant>>> {
+    if let [id] = ids {
+        return Ok(vec![resolve(conn, *id)?]);
+    }
+    conn.begin_deferred()?;
+    let all = ids.iter().map(|id| resolve_with_roles(conn, *id)).collect();
+    conn.roll_back();
+    all
 }
 
 /// One statement reads all but the custom roles, at a moment after every commit that was answered before. Where there

@@ -9,7 +9,8 @@ use rusqlite::{Connection as Raw, ErrorCode, OpenFlags, Row, ToSql};
 
 use super::{Durability, SqliteOptions};
 use crate::store::StoreError;
-use crate::store::sql::open::Connection;
+use crate::store::sql::joined::Nest;
+use crate::store::sql::open::{Connection, Locks};
 use crate::store::sql::parameter::{Parameter, Value};
 use crate::store::sql::prefix::Prefix;
 use crate::store::sql::rows::{Cell, Cells, Reader, WrongType};
@@ -70,6 +71,21 @@ impl Conn {
             }
         }
         Ok(Self { raw, prefix: options.prefix.clone(), texts: HashMap::new(), open: false, failed: false })
+    }
+
+    /// A connection of the service's, with a transaction that it began.
+    pub(super) fn join(raw: Raw, options: &SqliteOptions) -> Self {
+        raw.set_prepared_statement_cache_capacity(STATEMENTS);
+        Self { raw, prefix: options.prefix.clone(), texts: HashMap::new(), open: true, failed: false }
+    }
+
+    /// The connection itself, for the service's own statements.
+    pub(super) fn raw(&mut self) -> &mut Raw {
+        &mut self.raw
+    }
+
+    pub(super) fn into_raw(self) -> Raw {
+        self.raw
     }
 
     fn set_up(raw: &Raw, options: &SqliteOptions, purpose: Use) -> rusqlite::Result<()> {
@@ -311,6 +327,29 @@ impl Connection for Conn {
     ) -> Stored<Vec<T>> {
         let values = values(parameters);
         self.all(template, &bound(&values), read)
+    }
+}
+
+/// A part is a savepoint.
+impl Nest for Conn {
+    const LOCKS: &'static Locks = &super::begin::LOCKS;
+
+    async fn begin_part(&mut self) -> Stored<()> {
+        self.failed = false;
+        self.control("SAVEPOINT portcullis_part")
+    }
+
+    async fn keep_part(&mut self) -> Stored<()> {
+        if self.failed || self.raw.is_autocommit() {
+            return Err(StoreError::unavailable(TransactionFailed));
+        }
+        self.control("RELEASE portcullis_part")
+    }
+
+    async fn undo_part(&mut self) -> Stored<()> {
+        self.failed = false;
+        self.control("ROLLBACK TO portcullis_part")?;
+        self.control("RELEASE portcullis_part")
     }
 }
 

@@ -1,0 +1,133 @@
+//! What the door holds of the directory's data, for as long as it may be trusted.
+
+use core::sync::atomic::Ordering;
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use super::cache::GrantCache;
+use super::entry::{Compiler, Entry};
+use super::lease::Lease;
+use super::unknown::{Met, Unknown};
+use crate::id::{AccountId, KeyId, ProjectId, WorkspaceId};
+use crate::key::SecretId;
+use crate::ports::Clock;
+use crate::store::record::{Change, Grant};
+use crate::store::{Changes, KeyDirectory, StoreError};
+
+/// The cache, what else is remembered, and how both are filled and emptied.
+pub(super) struct Grants {
+    pub(super) directory: Arc<dyn KeyDirectory>,
+    pub(super) lease: Lease,
+    pub(super) cache: GrantCache,
+    pub(super) unknown: Unknown,
+    pub(super) met: Met,
+    pub(super) compiler: Compiler,
+    pub(super) clock: Arc<dyn Clock>,
+}
+
+/// What is known of an id: its entry, that no secret has it, or why neither is known.
+pub(super) type Found = Result<Option<Arc<Entry>>, NotFound>;
+
+/// Why nothing was found out.
+#[derive(Clone)]
+pub(super) enum NotFound {
+    Failed(Arc<StoreError>),
+    /// Too many others wait for the directory.
+    Crowded,
+}
+
+impl Grants {
+    /// What the caches know of an id, while they may be trusted.
+    pub(super) fn known(&self, id: SecretId) -> Option<Found> {
+        if !self.lease.holds(self.clock.monotonic()) {
+            return None;
+        }
+        if let Some(entry) = self.cache.with(id, Arc::clone) {
+            return Some(Ok(Some(entry)));
+        }
+        self.unknown.contains(id, self.lease.generation()).then_some(Ok(None))
+    }
+
+    /// Asks the directory about some ids, and keeps what it says unless something has changed meanwhile: an answer for
+    /// each, in their order.
+    pub(super) async fn ask(&self, ids: &[SecretId]) -> Result<Vec<Found>, StoreError> {
+        let began_in = self.lease.generation().load(Ordering::SeqCst);
+        let answers = self.directory.resolve(ids).await?;
+        if answers.len() != ids.len() {
+            return Err(StoreError::Corrupt { what: "the number of grants" });
+        }
+        Ok(ids.iter().zip(answers).map(|(id, grant)| self.keep(*id, grant, began_in)).collect())
+    }
+
+    fn keep(&self, id: SecretId, grant: Option<Grant>, began_in: u64) -> Found {
+        let Some(grant) = grant else {
+            self.met.remove(id);
+            self.unknown.insert(id, began_in, self.lease.generation());
+            return Ok(None);
+        };
+        if grant.secret.id != id || grant.secret.key != grant.key.id {
+            let error = StoreError::Corrupt { what: "the grant of another secret" };
+            return Err(NotFound::Failed(Arc::new(error)));
+        }
+        self.met.insert(id);
+        let entry = Arc::new(self.compiler.compile(&grant, self.clock.monotonic()));
+        self.cache.insert(id, Arc::clone(&entry), began_in, self.lease.generation());
+        Ok(Some(entry))
+    }
+
+    /// Polls the stream, unless the lease holds.
+    pub(super) async fn refresh(&self) {
+        self.lease.refresh(&*self.clock, |changes| self.apply(changes)).await;
+    }
+
+    /// Polls the stream although the lease may hold, and says whether it answered; `None` when somebody else is at it.
+    pub(super) async fn renew(&self) -> Option<bool> {
+        self.lease.renew(&*self.clock, |changes| self.apply(changes)).await
+    }
+
+    /// Drops what changed. The generation has moved already, so nothing older gets in afterwards.
+    fn apply(&self, changes: &Changes) {
+        match changes {
+            Changes::Everything => self.cache.clear(),
+            Changes::These(changes) => {
+                let affected = Affected::by(changes);
+                self.cache.remove_where(|entry| affected.contains(entry));
+            }
+        }
+    }
+}
+
+/// What some changes are about.
+#[derive(Default)]
+struct Affected {
+    keys: HashSet<KeyId>,
+    accounts: HashSet<AccountId>,
+    memberships: HashSet<(WorkspaceId, AccountId)>,
+    workspaces: HashSet<WorkspaceId>,
+    projects: HashSet<ProjectId>,
+}
+
+impl Affected {
+    fn by(changes: &[Change]) -> Self {
+        let mut affected = Self::default();
+        for change in changes {
+            match *change {
+                Change::Key(id) => affected.keys.insert(id),
+                Change::Account(id) => affected.accounts.insert(id),
+                Change::Membership(workspace, account) => affected.memberships.insert((workspace, account)),
+                Change::Workspace(id) => affected.workspaces.insert(id),
+                Change::Project(id) => affected.projects.insert(id),
+            };
+        }
+        affected
+    }
+
+    fn contains(&self, entry: &Entry) -> bool {
+        self.keys.contains(&entry.key())
+            || self.workspaces.contains(&entry.workspace())
+            || self.projects.contains(&entry.project())
+            || entry.owner().is_some_and(|owner| {
+                self.accounts.contains(&owner) || self.memberships.contains(&(entry.workspace(), owner))
+            })
+    }
+}

@@ -1,0 +1,167 @@
+//! A flood of well-formed unknown keys: what the directory and the valid keys see of it.
+
+use core::sync::atomic::AtomicU64;
+use core::sync::atomic::Ordering::SeqCst;
+use core::time::Duration;
+use std::sync::Arc;
+
+use portcullis::api::{ApiDoor, Reason};
+use portcullis::ports::{Clock, SystemClock};
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+
+use crate::world::{World, at_once, until};
+
+/// So many requests at a time, each with another unknown key, until it is dropped.
+fn flood(world: &Arc<World>, door: &Arc<ApiDoor>, requests: u64) -> JoinSet<()> {
+    let number = Arc::new(AtomicU64::new(1_000_000));
+    (0..requests)
+        .map(|_| {
+            let (world, door, number) = (Arc::clone(world), Arc::clone(door), Arc::clone(&number));
+            async move {
+                loop {
+                    let key = world.text(number.fetch_add(1, SeqCst), "live");
+                    let denied = world.call(&door, &key).await.unwrap_err();
+                    assert!(matches!(denied.reason(), Reason::NoSuchSecret | Reason::Crowded), "{denied:?}");
+                    tokio::task::yield_now().await;
+                }
+            }
+        })
+        .collect()
+}
+
+/// ATK-DOS-02
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flood_reaches_the_directory_at_a_bounded_rate_and_valid_keys_get_through() {
+    let world = World::memory().await;
+    let (warm, met, new) =
+        (world.key(1, |_| {}).await, world.key(2, |_| {}).await, world.key(3, |_| {}).await);
+    // Of the flood's ids, four seconds' worth of queries fit into the queue.
+    let door = Arc::new(world.builder().fruitless_per_second(40).waiting(40 * 256 * 4).build());
+    let world = Arc::new(world);
+    assert!(world.call(&door, &warm).await.is_ok() && world.call(&door, &met).await.is_ok());
+    world.seam.slow.store(true, SeqCst);
+    let attack = flood(&world, &door, 1_000);
+    sleep(Duration::from_millis(200)).await;
+    let clock = SystemClock::new();
+    let (before, start) = (world.seam.resolved(), clock.monotonic());
+    // Its grant is dropped, and it is asked about again: at once, though strangers wait for their next query.
+    let of_met = async {
+        let mut queries = 0;
+        while clock.monotonic().saturating_sub(start) < Duration::from_secs(1) {
+            world.edit_key(2, |_| {}).await;
+            let asked = clock.monotonic();
+            assert!(world.call(&door, &met).await.is_ok());
+            let took = clock.monotonic().saturating_sub(asked);
+            assert!(took < Duration::from_millis(500), "{took:?}");
+            queries += 1;
+            sleep(Duration::from_millis(100)).await;
+        }
+        queries
+    };
+    let of_new = async { world.call(&door, &new).await };
+    let (queries, new) = tokio::join!(of_met, of_new);
+    let made = world.seam.resolved() - before;
+    // The query of the valid new key was as fruitless as the flood's.
+    let millis = usize::try_from((clock.monotonic().saturating_sub(start)).as_millis()).unwrap();
+    let bound = 40 * millis / 1_000 + 1 + queries;
+    assert!(made <= bound, "{made} queries, at most {bound}");
+    assert!(made >= 10, "the flood was answered: {made}");
+    assert!(new.is_ok(), "within the patience");
+    for _ in 0..100 {
+        assert!(at_once(world.call(&door, &warm)).is_some_and(|answer| answer.is_ok()), "warm as ever");
+    }
+    drop(attack);
+    until(|| door.gauges().lookups == 0).await;
+}
+
+/// ATK-DOS-02
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn more_than_may_wait_are_refused_and_told_so() {
+    let world = Arc::new(World::memory().await);
+    let door = Arc::new(world.builder().batches(2).waiting(8).build());
+    let (has_read, go_on) = world.seam.hold_next();
+    let ask = |number: u64| {
+        let (world, door) = (Arc::clone(&world), Arc::clone(&door));
+        async move { world.call(&door, &world.text(number, "live")).await.unwrap_err() }
+    };
+    let first = tokio::spawn(ask(1_000));
+    has_read.await.unwrap();
+    let calls: JoinSet<_> = (2_000..2_100).map(ask).collect();
+    let mut refused = 0;
+    let mut calls = calls;
+    while refused < 92 {
+        let denied = calls.join_next().await.unwrap().unwrap();
+        assert_eq!(denied.reason(), Reason::Crowded);
+        let face = denied.face();
+        assert_eq!((face.status, face.code, face.retry_after), (503, "key_check_unavailable", Some(1)));
+        refused += 1;
+    }
+    assert_eq!(door.gauges().lookups, 9, "those who wait, and the one under way");
+    go_on.send(()).unwrap();
+    while let Some(denied) = calls.join_next().await {
+        assert_eq!(denied.unwrap().reason(), Reason::NoSuchSecret);
+    }
+    assert_eq!(first.await.unwrap().reason(), Reason::NoSuchSecret);
+    assert_eq!(world.seam.resolved(), 2);
+}
+
+#[tokio::test]
+async fn keys_that_exist_wait_for_no_allowance_and_nor_does_the_first_unknown_one() {
+    let world = World::memory().await;
+    let mut keys = Vec::new();
+    for number in 1..=100 {
+        keys.push(world.key(number, |_| {}).await);
+    }
+    let door = world.builder().fruitless_per_second(2).build();
+    let all = async {
+        for key in &keys {
+            assert!(world.call(&door, key).await.is_ok());
+        }
+        world.call(&door, &world.text(999, "live")).await.unwrap_err().reason()
+    };
+    assert_eq!(timeout(Duration::from_secs(20), all).await, Ok(Reason::NoSuchSecret));
+    assert_eq!(world.seam.resolved(), 101, "one after the other");
+}
+
+#[tokio::test]
+async fn a_key_that_was_found_before_waits_for_no_stranger() {
+    let world = World::memory().await;
+    let key = world.key(1, |_| {}).await;
+    let door = world.builder().fruitless_per_second(2).patience(Duration::from_mins(1)).build();
+    let (world, door) = (Arc::new(world), Arc::new(door));
+    assert!(world.call(&door, &key).await.is_ok());
+    let attack = flood(&world, &door, 100);
+    until(|| door.gauges().lookups == 100).await;
+    let clock = SystemClock::new();
+    for _ in 0..50 {
+        // With nothing in the cache to go by: the stream has failed.
+        world.seam.polls_fail.store(true, SeqCst);
+        world.edit_key(1, |_| {}).await;
+        let before = clock.monotonic();
+        assert!(world.call(&door, &key).await.is_ok());
+        let took = clock.monotonic().saturating_sub(before);
+        assert!(took < Duration::from_millis(300), "{took:?}");
+    }
+    drop(attack);
+}
+
+#[tokio::test]
+async fn ids_that_nobody_waits_for_any_more_are_not_asked_about() {
+    let world = Arc::new(World::memory().await);
+    let door = Arc::new(world.builder().batches(2).build());
+    let (has_read, go_on) = world.seam.hold_next();
+    let ask = |number: u64| {
+        let (world, door) = (Arc::clone(&world), Arc::clone(&door));
+        async move { world.call(&door, &world.text(number, "live")).await.unwrap_err().reason() }
+    };
+    let first = tokio::spawn(ask(1_000));
+    has_read.await.unwrap();
+    let given_up: JoinSet<_> = (2_000..2_100).map(ask).collect();
+    let stays = tokio::spawn(ask(3_000));
+    until(|| door.gauges().lookups == 102).await;
+    drop(given_up);
+    go_on.send(()).unwrap();
+    assert_eq!((first.await.unwrap(), stays.await.unwrap()), (Reason::NoSuchSecret, Reason::NoSuchSecret));
+    assert_eq!((world.seam.resolved(), world.seam.ids.load(SeqCst)), (2, 2));
+}
