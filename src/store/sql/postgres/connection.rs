@@ -119,6 +119,11 @@ impl Conn {
         !self.open && !self.waiting
     }
 
+    /// Whether it failed without an answer, or with the server's last word.
+    pub(super) fn is_lost(&self) -> bool {
+        self.waiting
+    }
+
     /// Begins a transaction that may write. The level is said, whatever the server's default is.
     pub(super) async fn begin_writing(&mut self) -> Stored<()> {
         let local = if self.settings.pooled { self.settings.session(true) } else { String::new() };
