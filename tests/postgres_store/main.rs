@@ -22,6 +22,8 @@ mod proxy;
 use pg::cluster;
 
 mod at_work;
+mod failover;
 mod migrations;
 mod privileges;
 mod stage;
+mod stream;

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use sqlx_core::arguments::Arguments as _;
-use sqlx_postgres::PgArguments;
+use sqlx_postgres::{PgArguments, PgRow};
 use uuid::Uuid;
 
 use super::PostgresStore;
@@ -214,11 +214,12 @@ impl KeyDirectory for PostgresStore {
     /// One statement reads all of them with their roles, at a moment after every commit that was answered before.
     async fn resolve(&self, ids: &[SecretId]) -> Stored<Vec<Option<Grant>>> {
         let numbers: Vec<i64> = ids.iter().copied().map(read::secret_id).collect();
-        let mut given = PgArguments::default();
-        given.add(numbers).map_err(unsendable)?;
         let mut leased = self.shared.door.lease(async |_: &mut Conn| Ok(())).await?;
-        let ask = async |conn: &mut Conn| conn.rows(sql::RESOLVE_ALL, given).await;
-        let rows = leased.conn()?.alone(ask).await?;
+        let mut rows = look_up(leased.conn()?, &numbers).await;
+        if rows.is_err() && leased.renew().await? {
+            rows = look_up(leased.conn()?, &numbers).await;
+        }
+        let rows = rows?;
         let mut grants: HashMap<SecretId, Grant> = HashMap::with_capacity(ids.len());
         for row in &rows {
             let row = &mut Reader::new(row);
@@ -231,4 +232,10 @@ impl KeyDirectory for PostgresStore {
         // The same id may be asked for twice.
         Ok(ids.iter().map(|id| grants.get(id).cloned()).collect())
     }
+}
+
+async fn look_up(conn: &mut Conn, secrets: &[i64]) -> Stored<Vec<PgRow>> {
+    let mut given = PgArguments::default();
+    given.add(secrets).map_err(unsendable)?;
+    conn.alone(async |conn: &mut Conn| conn.rows(sql::RESOLVE_ALL, given).await).await
 }

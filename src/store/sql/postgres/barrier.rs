@@ -5,6 +5,7 @@
 //! has heard, counted from here: it counts from when its poll was sent, which was before.
 
 use core::sync::atomic::{AtomicU64, Ordering};
+use core::pin::Pin;
 use core::time::Duration;
 
 use tokio::time::{Instant, sleep};
@@ -14,6 +15,7 @@ use super::connection::Conn;
 use crate::store::StoreError;
 use crate::store::sql::open::{Connection as _, Lease as _};
 use crate::store::sql::parameter::params;
+use crate::store::sql::rows::Reader;
 use crate::store::sql::statements::postgres as sql;
 
 type Stored<T> = Result<T, StoreError>;
@@ -45,17 +47,19 @@ impl Barrier {
 
 async fn wait(store: &PostgresStore) -> Stored<()> {
     let since = Instant::now();
-    let barrier = store.ask(async |conn: &mut Conn| {
-        let raised = conn.one(sql::RAISE_BARRIER, params![], |row| row.int("stream.barrier")).await?;
-        raised.ok_or(StoreError::Corrupt { what: "stream.barrier" })
+    let barrier = store.ask(|conn| {
+        Box::pin(async {
+            let raised = conn.one(sql::RAISE_BARRIER, params![], |row| row.int("stream.barrier")).await?;
+            raised.ok_or(StoreError::Corrupt { what: "stream.barrier" })
+        })
     });
     let barrier = barrier.await?;
     loop {
-        let behind = store.ask(async |conn: &mut Conn| {
-            conn.one(sql::BEHIND, params![barrier], |row| {
-                Ok((row.int("followers")?, row.int("followers.trust")?))
+        let behind = store.ask(move |conn| {
+            Box::pin(async move {
+                let read = |row: &mut Reader<'_>| Ok((row.int("followers")?, row.int("followers.trust")?));
+                conn.one(sql::BEHIND, params![barrier], read).await
             })
-            .await
         });
         let (behind, trust) = behind.await?.unwrap_or_default();
         if behind == 0 {
@@ -68,13 +72,20 @@ async fn wait(store: &PostgresStore) -> Stored<()> {
         sleep(LOOK.min(trust)).await;
     }
     // Nobody waits for those that have said nothing for a long time; if one comes back it begins anew.
-    store.ask(async |conn: &mut Conn| conn.run(sql::SWEEP_FOLLOWERS, params![]).await.map(drop)).await
+    store.ask(|conn| Box::pin(async { conn.run(sql::SWEEP_FOLLOWERS, params![]).await.map(drop) })).await
 }
 
 impl PostgresStore {
-    /// Runs a statement that is a transaction of its own.
-    async fn ask<T>(&self, work: impl AsyncFnOnce(&mut Conn) -> Stored<T>) -> Stored<T> {
+    /// Runs a statement that is a transaction of its own, and may happen twice.
+    async fn ask<T: Send>(
+        &self,
+        work: impl for<'c> Fn(&'c mut Conn) -> Pin<Box<dyn Future<Output = Stored<T>> + Send + 'c>>,
+    ) -> Stored<T> {
         let mut leased = self.shared.pool.lease(async |_: &mut Conn| Ok(())).await?;
-        leased.conn()?.alone(work).await
+        let answer = leased.conn()?.alone(async |conn: &mut Conn| work(conn).await).await;
+        if answer.is_err() && leased.renew().await? {
+            return leased.conn()?.alone(async |conn: &mut Conn| work(conn).await).await;
+        }
+        answer
     }
 }

@@ -119,6 +119,11 @@ impl Conn {
         !self.open && !self.waiting
     }
 
+    /// Whether it failed without an answer, or with the server's last word.
+    pub(super) fn is_lost(&self) -> bool {
+        self.waiting
+    }
+
     /// Begins a transaction that may write. The level is said, whatever the server's default is.
     pub(super) async fn begin_writing(&mut self) -> Stored<()> {
         let local = if self.settings.pooled { self.settings.session(true) } else { String::new() };
@@ -356,7 +361,7 @@ pub(super) async fn committed(mut conn: Conn) -> Stored<()> {
 }
 
 /// A statement of one row as one of many: its parameters are columns.
-pub(super) fn unnested(text: &str) -> String {
+fn unnested(text: &str) -> String {
     let Some((before, rest)) = text.split_once("VALUES (") else { return text.to_owned() };
     let Some((parameters, after)) = rest.split_once(')') else { return text.to_owned() };
     let names: Vec<String> = (1..=parameters.split(',').count()).map(|n| format!("column{n}")).collect();

@@ -28,6 +28,8 @@ pub(super) struct Leased {
     conn: Option<Conn>,
     pool: Arc<Pool>,
     permit: Option<OwnedSemaphorePermit>,
+    /// Whether it lay idle before.
+    idle: bool,
 }
 
 impl Pool {
@@ -51,21 +53,19 @@ impl Pool {
             Ok(permit) => permit.map_err(StoreError::unavailable)?,
             Err(_) => return Err(StoreError::Busy),
         };
-        let mut leased = Leased { conn: None, pool: Arc::clone(self), permit: Some(permit) };
+        let mut leased = Leased { conn: None, pool: Arc::clone(self), permit: Some(permit), idle: false };
         let idle = self.idle().pop();
         if let Some(conn) = idle {
-            let conn = leased.conn.insert(conn);
-            match begin(conn).await {
+            leased.idle = true;
+            match begin(leased.conn.insert(conn)).await {
                 Ok(()) => return Ok(leased),
-                Err(StoreError::Unavailable(_)) => {}
-                Err(error) => return Err(error),
+                Err(error) if !leased.renew().await? => return Err(error),
+                Err(_) => {}
             }
-            // What is lost is seldom lost alone.
-            leased.conn = None;
-            self.idle().clear();
+        } else {
+            leased.conn = Some(Conn::connect(&self.settings, &self.sent).await?);
         }
-        let conn = Conn::connect(&self.settings, &self.sent).await?;
-        begin(leased.conn.insert(conn)).await?;
+        begin(leased.conn()?).await?;
         Ok(leased)
     }
 
@@ -83,6 +83,21 @@ impl Lease for Leased {
 }
 
 impl Leased {
+    /// After a failure: takes a new connection if this one lay idle and turned out to be lost, which nothing shows before
+    /// its first use. Answers whether it did; then that use may be tried once more, if it is something that may happen
+    /// twice.
+    pub(super) async fn renew(&mut self) -> Stored<bool> {
+        if !self.idle || !self.conn.as_ref().is_some_and(Conn::is_lost) {
+            return Ok(false);
+        }
+        self.idle = false;
+        self.conn = None;
+        // What is lost is seldom lost alone.
+        self.pool.idle().clear();
+        self.conn = Some(Conn::connect(&self.pool.settings, &self.pool.sent).await?);
+        Ok(true)
+    }
+
     /// Gives the connection up: nobody knows in which state it is.
     pub(super) fn lose(&mut self) {
         self.conn = None;

@@ -63,12 +63,14 @@ statements! {
 
     // The snapshot is the one that the statement itself reads with. What an earlier one lacked is of a transaction that was
     // under way then ($3) or had not begun ($2). The server is named by its timeline, which a fail-over or a restore
-    // changes, and by when it started.
+    // changes, and by when it started; and the table by its place there, which a dump that is read in again changes.
     POLL =
         "SELECT pg_current_snapshot()::text, s.epoch, s.swept::text, s.barrier, f.caught_up, \
          CASE WHEN f.seen_at < statement_timestamp() - interval '10 seconds' THEN 1 ELSE 0 END, \
          substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8) || '-' || \
-         (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint::text, c.change \
+         (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint::text || '-' || \
+         (SELECT oid FROM pg_database WHERE datname = current_database())::text || '-' || \
+         '{p}stream'::regclass::oid::text, c.change \
          FROM {p}stream AS s LEFT JOIN {p}followers AS f ON f.id = $1 \
          LEFT JOIN {p}changes AS c ON c.xid >= $2::text::xid8 OR c.xid = ANY($3::text::xid8[])";
     FOLLOW =
