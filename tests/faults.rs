@@ -28,6 +28,9 @@ mod races;
 mod runs;
 #[path = "faults/stage.rs"]
 mod stage;
+#[cfg(feature = "postgres")]
+#[path = "faults/statements.rs"]
+mod statements;
 #[path = "faults/storms.rs"]
 mod storms;
 #[path = "faults/table.rs"]
