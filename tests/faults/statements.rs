@@ -20,7 +20,10 @@ const MORE: u32 = 25;
 
 /// Use cases that ask once more for each thing that they write or hand on, with what that is.
 const FOR_EACH: &[(&str, &str)] = &[
-    ("Dashboard::delete_account", "workspace that is left, key that is revoked, invitation that is withdrawn"),
+    (
+        "Dashboard::delete_account",
+        "workspace that is left, key that is revoked, invitation that is withdrawn",
+    ),
     ("Dashboard::leave", "key that is revoked or handed on, invitation that is withdrawn"),
     ("Dashboard::offboard", "key that is revoked or handed on, invitation that is withdrawn"),
     ("Dashboard::preview_account_deletion", "workspace"),
