@@ -109,7 +109,7 @@ impl Conn {
         self.sent.fetch_add(1, Ordering::Relaxed);
         self.waiting = true;
         let work = (&mut self.raw).execute(raw_sql("COMMIT"));
-        let answer = tokio::time::timeout(self.settings.patience, work).await;
+        let answer = tokio::time::timeout(self.settings.answer(), work).await;
         match answer {
             Ok(Ok(_)) => {
                 (self.waiting, self.open) = (false, false);
@@ -151,7 +151,7 @@ impl Conn {
         self.sent.fetch_add(1, Ordering::Relaxed);
         self.waiting = true;
         let work = (&mut self.raw).execute(raw_sql(AssertSqlSafe(sql)));
-        let answer = tokio::time::timeout(self.settings.patience, work).await;
+        let answer = tokio::time::timeout(self.settings.answer(), work).await;
         self.answered(answer).map(drop)
     }
 
@@ -187,7 +187,7 @@ impl Conn {
         self.waiting = true;
         let query = query_with(AssertSqlSafe(text), given).persistent(!self.settings.pooled);
         let work = (&mut self.raw).fetch_all(query);
-        let answer = tokio::time::timeout(self.settings.patience, work).await;
+        let answer = tokio::time::timeout(self.settings.answer(), work).await;
         self.answered(answer)
     }
 
@@ -196,7 +196,7 @@ impl Conn {
         self.waiting = true;
         let query = query_with(AssertSqlSafe(text), given).persistent(!self.settings.pooled);
         let work = (&mut self.raw).fetch_optional(query);
-        let answer = tokio::time::timeout(self.settings.patience, work).await;
+        let answer = tokio::time::timeout(self.settings.answer(), work).await;
         self.answered(answer)
     }
 
@@ -205,7 +205,7 @@ impl Conn {
         self.waiting = true;
         let query = query_with(AssertSqlSafe(text), given).persistent(!self.settings.pooled);
         let work = (&mut self.raw).execute(query);
-        let answer = tokio::time::timeout(self.settings.patience, work).await;
+        let answer = tokio::time::timeout(self.settings.answer(), work).await;
         Ok(u32::try_from(self.answered(answer)?.rows_affected()).unwrap_or(u32::MAX))
     }
 
