@@ -150,8 +150,10 @@ impl Dashboard {
         inner
             .within(async |mut tx| {
                 let now = inner.now();
+                // What is read before a lock may be past by the time that it is held.
+                let locked = tx.lock_workspace(workspace).await?;
                 let found = inner.live(&mut *tx, session).await?;
-                let locked = tx.lock_workspace(workspace).await?.ok_or(WorkspaceError::NotFound)?;
+                let locked = locked.ok_or(WorkspaceError::NotFound)?;
                 tx.membership(workspace, session.account).await?.ok_or(WorkspaceError::NotFound)?;
                 if locked.suspended.is_some() {
                     return Err(WorkspaceError::Suspended);

@@ -181,7 +181,8 @@ impl World {
     fn opened_again(&self, durability: Durability) -> Option<AnyStore> {
         #[cfg(feature = "postgres")]
         if let Some(schema) = self.store.schema() {
-            return Some(AnyStore::in_schema(Arc::clone(schema)));
+            let options = crate::world::pg::options().patience(Duration::from_mins(2));
+            return Some(AnyStore::Postgres(schema.open_with(options), Arc::clone(schema)));
         }
         let folder = self.folder.as_ref()?;
         let options = SqliteOptions::new().durability(durability).patience(Duration::from_mins(2));

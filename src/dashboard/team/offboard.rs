@@ -145,8 +145,10 @@ impl Dashboard {
         check(plan)?;
         inner
             .within(async |mut tx| {
+                // What is read before a lock may be past by the time that it is held.
+                let locked = tx.lock_workspace(workspace).await?;
                 let found = inner.live(&mut *tx, session).await.map_err(WorkspaceError::from)?;
-                let locked = tx.lock_workspace(workspace).await?.ok_or(WorkspaceError::NotFound)?;
+                let locked = locked.ok_or(WorkspaceError::NotFound)?;
                 let membership = tx.membership(workspace, session.account()).await?;
                 let membership = membership.ok_or(WorkspaceError::NotFound)?;
                 inner.require_recent_of(&mut *tx, &found).await?;

@@ -164,6 +164,12 @@ impl PostgresStore {
 }
 
 impl Settings {
+    /// How long to wait for an answer: longer than the server waits before it gives up, whose own word says whether it is a
+    /// lock that was not to be had.
+    fn answer(&self) -> Duration {
+        self.patience.saturating_add((self.patience / 4).max(Duration::from_millis(100)))
+    }
+
     /// What bounds a session: nobody waits longer for a lock or an answer than its own side does, a node that stopped in
     /// the middle of a transaction holds nobody up for long, and what was committed is on the disk.
     fn session(&self, local: bool) -> String {

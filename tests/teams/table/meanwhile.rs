@@ -65,6 +65,10 @@ async fn held(scene: &Arc<Scene>, case: &Case, cause: Option<Cause>) -> (bool, A
         prepare(Arc::clone(scene)).await;
     }
     let mut tx = scene.world.store.begin().await.unwrap();
+    // Accounts are locked before workspaces, by all.
+    if cause.is_some() {
+        tx.lock_account(actor(scene, case)).await.unwrap().unwrap();
+    }
     tx.lock_workspace(scene.values.own.workspace).await.unwrap().unwrap();
     let mut running = tokio::spawn((case.run)(Arc::clone(scene), scene.values.own));
     // One that only looks is done in the meantime, however busy the machine; the others have to wait.

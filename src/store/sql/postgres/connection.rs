@@ -152,7 +152,7 @@ impl Conn {
         self.sent.fetch_add(1, Ordering::Relaxed);
         self.waiting = true;
         let work = self.raw.get().execute(raw_sql("COMMIT"));
-        let answer = tokio::time::timeout(self.settings.patience, work).await;
+        let answer = tokio::time::timeout(self.settings.answer(), work).await;
         match answer {
             Ok(Ok(_)) => {
                 (self.waiting, self.open) = (false, false);
@@ -196,7 +196,7 @@ impl Conn {
         self.sent.fetch_add(1, Ordering::Relaxed);
         self.waiting = true;
         let work = self.raw.get().execute(raw_sql(AssertSqlSafe(sql)));
-        let answer = tokio::time::timeout(self.settings.patience, work).await;
+        let answer = tokio::time::timeout(self.settings.answer(), work).await;
         self.answered(answer).map(drop)
     }
 
@@ -232,7 +232,7 @@ impl Conn {
         self.waiting = true;
         let query = query_with(AssertSqlSafe(text), given).persistent(!self.settings.pooled);
         let work = self.raw.get().fetch_all(query);
-        let answer = tokio::time::timeout(self.settings.patience, work).await;
+        let answer = tokio::time::timeout(self.settings.answer(), work).await;
         self.answered(answer)
     }
 
@@ -241,7 +241,7 @@ impl Conn {
         self.waiting = true;
         let query = query_with(AssertSqlSafe(text), given).persistent(!self.settings.pooled);
         let work = self.raw.get().fetch_optional(query);
-        let answer = tokio::time::timeout(self.settings.patience, work).await;
+        let answer = tokio::time::timeout(self.settings.answer(), work).await;
         self.answered(answer)
     }
 
@@ -250,7 +250,7 @@ impl Conn {
         self.waiting = true;
         let query = query_with(AssertSqlSafe(text), given).persistent(!self.settings.pooled);
         let work = self.raw.get().execute(query);
-        let answer = tokio::time::timeout(self.settings.patience, work).await;
+        let answer = tokio::time::timeout(self.settings.answer(), work).await;
         Ok(u32::try_from(self.answered(answer)?.rows_affected()).unwrap_or(u32::MAX))
     }
 

@@ -61,7 +61,8 @@ statements! {
          LEFT JOIN {p}roles AS d ON d.workspace = k.workspace AND d.id::text IN (m.role, r.role) \
          WHERE s.id = ANY($1)";
 
-    // The snapshot is the one that the statement itself reads with. What an earlier one lacked is of a transaction that was
+    // Of one aggregate, ids are in the order of its locks, and so of commits. The snapshot is the one that the statement
+    // itself reads with. What an earlier one lacked is of a transaction that was
     // under way then ($3) or had not begun ($2). The server is named by its timeline, which a fail-over or a restore
     // changes, and by when it started; and the table by its place there, which a dump that is read in again changes.
     POLL =
@@ -72,7 +73,8 @@ statements! {
          (SELECT oid FROM pg_database WHERE datname = current_database())::text || '-' || \
          '{p}stream'::regclass::oid::text, c.change \
          FROM {p}stream AS s LEFT JOIN {p}followers AS f ON f.id = $1 \
-         LEFT JOIN {p}changes AS c ON c.xid >= $2::text::xid8 OR c.xid = ANY($3::text::xid8[])";
+         LEFT JOIN {p}changes AS c ON c.xid >= $2::text::xid8 OR c.xid = ANY($3::text::xid8[]) \
+         ORDER BY c.id";
     FOLLOW =
         "INSERT INTO {p}followers (id, trust, caught_up) SELECT $1, $2, barrier FROM {p}stream";
     CATCH_UP =
