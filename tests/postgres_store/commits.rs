@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 use portcullis::id::{Id as _, WorkspaceId};
 use portcullis::key::SecretId;
 use portcullis::store::sql::{PostgresOptions, PostgresStore};
-use portcullis::store::{ChangeStream as _, KeyDirectory as _, Ledger as _, Store as _, StoreError, UsageSink as _};
+use portcullis::store::{
+    ChangeStream as _, KeyDirectory as _, Ledger as _, Store as _, StoreError, UsageSink as _,
+};
 
 use crate::cluster::{Cluster, address_of, psql};
 use crate::pg::fresh_schema;
@@ -158,11 +160,17 @@ async fn what_stalls_is_given_up_after_the_patience_and_the_store_recovers() {
         proxy.set(shape);
         let since = Instant::now();
         let answer = tx.workspace(id).await;
-        assert!(matches!(answer, Err(StoreError::Unavailable(_) | StoreError::Busy)), "{shape:?}: {answer:?}");
+        assert!(
+            matches!(answer, Err(StoreError::Unavailable(_) | StoreError::Busy)),
+            "{shape:?}: {answer:?}"
+        );
         assert!(since.elapsed() < PATIENCE * 2, "{shape:?}: {:?}", since.elapsed());
         let since = Instant::now();
         let answer = tx.workspace(id).await;
-        assert!(answer.is_err() && since.elapsed() < PATIENCE / 2, "it is of no more use, and says so at once");
+        assert!(
+            answer.is_err() && since.elapsed() < PATIENCE / 2,
+            "it is of no more use, and says so at once"
+        );
         drop(tx);
         let since = Instant::now();
         assert!(store.resolve(&[SecretId::from_bits(1)]).await.is_err(), "{shape:?}");

@@ -39,7 +39,9 @@ impl Standby {
     fn of(cluster: &Cluster) -> Self {
         let standby = Self { data: cluster.folder().join("standby") };
         let data = standby.data.display().to_string();
-        let copied = as_postgres("pg_basebackup").args(["-d", cluster.url(), "-D", &data, "-R", "-c", "fast"]).status();
+        let copied = as_postgres("pg_basebackup")
+            .args(["-d", cluster.url(), "-D", &data, "-R", "-c", "fast"])
+            .status();
         assert!(copied.unwrap().success());
         standby
     }
@@ -64,7 +66,8 @@ impl Drop for Standby {
 
 /// One of the server's programs, as the user that it may run as.
 fn as_postgres(program: &str) -> Command {
-    let newest = std::fs::read_dir("/usr/lib/postgresql").ok().and_then(|all| all.flatten().map(|of| of.path()).max());
+    let newest =
+        std::fs::read_dir("/usr/lib/postgresql").ok().and_then(|all| all.flatten().map(|of| of.path()).max());
     let program = newest.map_or_else(|| PathBuf::from(program), |found| found.join("bin").join(program));
     let root = std::fs::metadata("/proc/self").is_ok_and(|of| std::os::unix::fs::MetadataExt::uid(&of) == 0);
     if !root {

@@ -184,7 +184,8 @@ async fn a_reader_that_lacks_what_was_swept_is_told_everything_and_no_other_is()
 async fn a_transaction_held_open_for_long_costs_no_reader_its_cache() {
     let cluster = Cluster::private();
     let (url, schema) = (cluster.url(), "portcullis");
-    let options = |options: portcullis::store::sql::PostgresOptions| options.patience(Duration::from_secs(60));
+    let options =
+        |options: portcullis::store::sql::PostgresOptions| options.patience(Duration::from_secs(60));
     let store = open(url, schema, options).await;
     let (slow, fast) = (workspace(&store, 1).await, workspace(&store, 2).await);
     let mut reader = Reader::new(&store).await;
@@ -269,7 +270,8 @@ async fn spending_and_usage_append_nothing_to_the_stream() {
     let api = door(&store).usage(store.clone()).build();
     let caller = call(&api, &key).await.unwrap();
     let mut reader = Reader::new(&store).await;
-    let (before, newest) = (kept(Cluster::shared(), &schema), format!("SELECT max(id) FROM {schema}.changes"));
+    let (before, newest) =
+        (kept(Cluster::shared(), &schema), format!("SELECT max(id) FROM {schema}.changes"));
     let last = owner(&newest);
     assert!(before > 0);
     let budget = Budget::new(store.clone(), BudgetOptions::new()).unwrap();

@@ -4,8 +4,8 @@
 //! goes on from there has applied it, and says so. One that says nothing is waited for as long as it may trust what it
 //! has heard, counted from here: it counts from when its poll was sent, which was before.
 
-use core::sync::atomic::{AtomicU64, Ordering};
 use core::pin::Pin;
+use core::sync::atomic::{AtomicU64, Ordering};
 use core::time::Duration;
 
 use tokio::time::{Instant, sleep};

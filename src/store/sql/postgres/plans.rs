@@ -13,11 +13,13 @@ use crate::store::sql::statements::all_postgres;
 
 /// A server in whose memory a migrated schema is, for this connection alone.
 async fn migrated() -> (PgConnection, SchemaName) {
-    let url = std::env::var("PORTCULLIS_POSTGRES").expect("the URL of a server in PORTCULLIS_POSTGRES: see tests/run");
+    let url = std::env::var("PORTCULLIS_POSTGRES")
+        .expect("the URL of a server in PORTCULLIS_POSTGRES: see tests/run");
     let random = SystemEntropy::new().bytes::<16>().unwrap();
     let name = format!("plans_{:x}", u128::from_be_bytes(random));
     let schema = SchemaName::parse(&name).unwrap();
-    let mut raw = PgConnectOptions::from_str(&url).unwrap().disable_statement_logging().connect().await.unwrap();
+    let mut raw =
+        PgConnectOptions::from_str(&url).unwrap().disable_statement_logging().connect().await.unwrap();
     // Never committed.
     run(&mut raw, "BEGIN".to_owned()).await;
     for migration in migrations(&schema) {
@@ -99,7 +101,11 @@ const WHOLE: &[(&str, &str)] = &[
 #[tokio::test]
 async fn no_statement_reads_a_whole_table_but_those_that_mean_to() {
     let (mut raw, schema) = migrated().await;
-    run(&mut raw, "SET LOCAL plan_cache_mode = force_generic_plan; SET LOCAL enable_seqscan = off".to_owned()).await;
+    run(
+        &mut raw,
+        "SET LOCAL plan_cache_mode = force_generic_plan; SET LOCAL enable_seqscan = off".to_owned(),
+    )
+    .await;
     let mut wrong = Vec::new();
     for (name, sql) in all_postgres() {
         let text = schema.apply(sql);
