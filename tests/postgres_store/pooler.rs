@@ -1,4 +1,4 @@
-//! Behind Debian's PgBouncer in transaction mode, with eight connections to the server.
+//! Behind Debian's `pgbouncer` in transaction mode, with eight connections to the server.
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
