@@ -62,7 +62,7 @@ pub use error::{
     OperatorError, RecoveryError, ResetError, SessionError, SignInError, SignUpError, TeamError,
     WorkspaceError,
 };
-pub use housekeeping::{CatalogueMismatch, Swept};
+pub use housekeeping::{CatalogueMismatch, Housekeeping, Swept};
 pub use keys::{
     Committed, Expiry, IssuedKey, KeyPage, KeyQuestion, KeyView, LeastScopes, MAX_OVERLAP, NewKey,
     NewKeyKind, Rotation, SecretView, UnusedScopes,

@@ -24,6 +24,7 @@
 //!    [`Change`](record::Change) in the same transaction. After `commit` returned, every `poll` of the [`ChangeStream`] that
 //!    starts later, in any process, answers it, and [`ChangeStream::local_commits`] has moved.
 //! 6. **Times** are kept to the microsecond.
+//!    The nil and the max UUID are no ids: pages begin behind the one and end before the other.
 //! 7. A read inside a transaction sees the transaction's own writes; a snapshot sees one moment.
 //!
 //! The conformance kit (feature `conformance`) is this list as tests.

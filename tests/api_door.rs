@@ -630,18 +630,37 @@ async fn refusals_raise_bounded_events_without_secrets_and_successes_none(world:
 /// ATK-KEY-06
 #[tokio::test]
 async fn a_revocation_through_another_handle_of_the_file_takes_effect_within_the_trust() {
-    use portcullis::api::ApiDoor;
     use portcullis::store::sql::{SqliteOptions, SqliteStore};
 
     let world = World::sqlite().await;
-    let key = world.key(1, |_| {}).await;
     let file = world.folder.as_ref().unwrap().path().join("door.db");
     let other = SqliteStore::open(file, SqliteOptions::new().trust(TRUST)).unwrap();
+    a_revocation_is_heard_of(&world, other).await;
+}
+
+/// The same of two processes on one schema. ATK-KEY-06
+#[cfg(feature = "postgres")]
+#[tokio::test]
+async fn a_revocation_through_another_handle_of_the_schema_takes_effect_within_the_trust() {
+    let world = World::postgres().await;
+    let other = world.schema.as_ref().unwrap().open_with(world::pg::options().trust(TRUST));
+    a_revocation_is_heard_of(&world, other).await;
+}
+
+async fn a_revocation_is_heard_of<S>(world: &World, other: S)
+where
+    S: portcullis::store::KeyDirectory + portcullis::store::ChangeStream + Clone,
+{
+    let key = world.key(1, |_| {}).await;
     let clock = Arc::new(ManualClock::at(now()));
-    let door =
-        ApiDoor::builder(other.clone(), other, Arc::clone(&world.catalogue), Arc::clone(&world.format))
-            .clock(Arc::clone(&clock) as Arc<dyn Clock>)
-            .build();
+    let door = portcullis::api::ApiDoor::builder(
+        other.clone(),
+        other,
+        Arc::clone(&world.catalogue),
+        Arc::clone(&world.format),
+    )
+    .clock(Arc::clone(&clock) as Arc<dyn Clock>)
+    .build();
     assert!(world.call(&door, &key).await.is_ok());
     world.revoke(1).await;
     clock.advance(TRUST);

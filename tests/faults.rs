@@ -19,12 +19,18 @@ mod look;
 mod outside;
 #[path = "faults/people.rs"]
 mod people;
+#[cfg(feature = "postgres")]
+#[path = "suite/postgres.rs"]
+mod pg;
 #[path = "faults/races.rs"]
 mod races;
 #[path = "faults/runs.rs"]
 mod runs;
 #[path = "faults/stage.rs"]
 mod stage;
+#[cfg(feature = "postgres")]
+#[path = "faults/statements.rs"]
+mod statements;
 #[path = "faults/storms.rs"]
 mod storms;
 #[path = "faults/table.rs"]
@@ -32,7 +38,7 @@ mod table;
 #[path = "faults/team.rs"]
 mod team;
 
-/// Declares tests that run on every store adapter: each becomes `memory::name` and `sqlite::name`.
+/// Declares tests that run on every store adapter: each becomes `memory::name`, `sqlite::name` and `postgres::name`.
 macro_rules! on_every_store {
     ($($(#[$meta:meta])* async fn $name:ident($world:ident: &World) $body:block)*) => {
         $($(#[$meta])* async fn $name($world: &crate::people::World) $body)*
@@ -48,6 +54,14 @@ macro_rules! on_every_store {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $name() {
                 super::$name(&*crate::people::prepared(crate::stage::Kind::Sqlite).await).await;
+            })*
+        }
+
+        #[cfg(feature = "postgres")]
+        mod postgres {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                super::$name(&*crate::people::prepared(crate::stage::Kind::Postgres).await).await;
             })*
         }
     };

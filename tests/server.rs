@@ -16,6 +16,9 @@
 
 #[path = "server/client.rs"]
 mod client;
+#[cfg(feature = "postgres")]
+#[path = "server/postgres.rs"]
+mod postgres;
 #[path = "server/process.rs"]
 mod process;
 
@@ -28,8 +31,22 @@ const PASSWORD: &str = "a horse walks into a bar";
 /// M1, M4, M6, M10, M16, M17, M18; issue 2's main job on real input
 #[test]
 fn a_person_signs_up_and_a_program_calls_and_all_of_it_survives_a_restart_and_a_kill() {
+    story(&[]);
+}
+
+/// B7: the same on PostgreSQL, with people and programs each under a role of their own, and the schema made by the SQL that
+/// the example prints.
+#[cfg(feature = "postgres")]
+#[test]
+fn the_same_on_postgresql_with_the_api_door_under_its_own_role() {
+    let database = postgres::Database::with_roles();
+    story(&[("DATABASE_URL", database.people()), ("API_DATABASE_URL", database.programs())]);
+    database.was_used();
+}
+
+fn story(database: &[(&str, String)]) {
     let data = tempfile::tempdir().unwrap();
-    let server = Server::start(data.path());
+    let server = Server::start(data.path(), database);
     let mut ann = Client::of(&server);
 
     // Sign-up: the answer tells nothing, the mail has the link.
@@ -111,7 +128,7 @@ fn a_person_signs_up_and_a_program_calls_and_all_of_it_survives_a_restart_and_a_
 
     // A restart: everything is still there, usage included.
     server.stop();
-    let server = Server::start(data.path());
+    let server = Server::start(data.path(), database);
     ann.connect(&server);
     program.connect(&server);
     assert_eq!(ann.get("/dashboard/v1/session").body["onboarding"]["next"], serde_json::Value::Null);
@@ -125,7 +142,7 @@ fn a_person_signs_up_and_a_program_calls_and_all_of_it_survives_a_restart_and_a_
     let last = ann.post(&keys, &new(&["models.read"]));
     assert_eq!(last.status, 201);
     server.kill();
-    let server = Server::start(data.path());
+    let server = Server::start(data.path(), database);
     ann.connect(&server);
     program.connect(&server);
     assert_eq!(program.call("GET", "/v1/models", Some(&text(&last))).status, 200);

@@ -3,6 +3,9 @@
 //! `cargo run --example server` listens on 127.0.0.1:8080 (`PORT` overrides) and keeps everything in the folder
 //! `server-data` (`DATA` overrides), so that it survives a restart. Mail is printed and kept in `server-data/mail`.
 //! The README walks through it with curl.
+//!
+//! With `--features postgres` and `DATABASE_URL` it keeps everything in PostgreSQL instead, and with `API_DATABASE_URL`
+//! the API door connects as a role of its own that may do no more than it needs: `examples/postgres_sql.rs` makes both.
 
 #![allow(clippy::disallowed_methods, reason = "a service holds the clock and the randomness itself")]
 
@@ -26,9 +29,17 @@ use portcullis::key::KeyFormat;
 use portcullis::ports::{EntropyExt as _, SystemEntropy};
 use portcullis::secret::{SealingKey, SealingKeys};
 use portcullis::store::sql::{SqliteOptions, SqliteStore};
+use portcullis::store::{ChangeStream, KeyDirectory, Store, UsageSink};
 use portcullis::web::{RequireKey, WebOptions, dashboard_router};
 
 type Failure = Box<dyn Error + Send + Sync>;
+
+/// What the service is made of, whatever it keeps its data in.
+struct Service {
+    listener: tokio::net::TcpListener,
+    data: PathBuf,
+    seals: SealingKeys,
+}
 
 #[tokio::main]
 async fn main() -> Result<(), Failure> {
@@ -37,66 +48,86 @@ async fn main() -> Result<(), Failure> {
     let data = PathBuf::from(std::env::var("DATA").unwrap_or_else(|_| "server-data".to_owned()));
     std::fs::create_dir_all(&data)?;
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await?;
-    let address = listener.local_addr()?;
-    let base = format!("http://{address}");
-
-    // What there is to do with the API, and the least role whose holders' keys may do it.
-    let catalogue = Arc::new(
-        Catalogue::builder()
-            .scope("models.read", Some(BuiltinRole::Viewer), "List the models")
-            .scope("completions.create", Some(BuiltinRole::Developer), "Run a model")
-            .build()?,
-    );
-    let endpoints = Endpoints::builder()
-        .route("GET", "/v1/models", "models.read")
-        .route("POST", "/v1/completions", "completions.create")
-        .build(&catalogue)?;
-    let format = Arc::new(KeyFormat::new("acme", &["live", "test"])?);
-
     let database = data.join("portcullis.db");
     let seals = SealingKeys::new(SealingKey::new(1, sealing_key(&data.join("sealing.key"), &database)?)?);
-    let store = SqliteStore::open(database, SqliteOptions::default())?;
-    let people =
-        Dashboard::builder(store.clone(), "Acme", &base, Arc::clone(&catalogue), Arc::clone(&format), seals)?
-            .build()?;
-    // A scope that was removed while keys still have it is a mistake better seen now.
-    people.check_catalogue().await?;
-    let programs = ApiDoor::builder(store.clone(), store.clone(), catalogue, format).usage(store).build();
-    let programs = Arc::new(programs);
+    let service = Service { listener, data, seals };
 
-    // Plain http on this machine: over https leave `danger_insecure_cookies` out.
-    let local = format!("http://localhost:{}", address.port());
-    let options = WebOptions::new([base.as_str(), local.as_str()])?.danger_insecure_cookies();
-    let guard = RequireKey::new(Arc::clone(&programs), endpoints, options.clone());
-    let app = Router::new()
-        .nest("/dashboard", dashboard_router(people.clone(), options))
-        .route("/verify-email", get(page))
-        .route("/reset-password", get(page))
-        .route("/confirm-email", get(page))
-        .route("/invitation", get(page))
-        .route("/cancel-recovery", get(page))
-        .route("/confirm-recovery", get(page))
-        .merge(guard.protect(model::router()));
-
-    let mailer = mail::Folder::open(data.join("mail"))?;
-    let sender = people.clone();
-    tokio::spawn(async move { sender.keep_sending_mail(&mailer).await });
-    let sealer = people.clone();
-    tokio::spawn(async move { sealer.keep_sealing_audit().await });
-    tokio::spawn(sweep(people));
-    // So that requests need not poll for changes.
-    let _following = programs.follow();
-    let usage = programs.usage().map(|usage| usage.start(Duration::from_secs(2)));
-
-    println!("listening on {base}");
-    axum::serve(listener, app.into_make_service_with_connect_info::<SocketAddr>())
-        .with_graceful_shutdown(asked_to_stop())
-        .await?;
-    if let Some(usage) = usage {
-        usage.shutdown().await?;
+    #[cfg(feature = "postgres")]
+    if let Ok(url) = std::env::var("DATABASE_URL") {
+        use portcullis::store::sql::{PostgresOptions, PostgresStore};
+        let migrates = std::env::var("MIGRATE").is_ok_and(|migrates| migrates == "1");
+        let store = PostgresStore::open(&url, PostgresOptions::new().migrate(migrates)).await?;
+        // The programs' door may do no more than its role may.
+        let door = match std::env::var("API_DATABASE_URL") {
+            Ok(url) => store.open_beside(&url, PostgresOptions::new()).await?,
+            Err(_) => store.clone(),
+        };
+        return service.serve(store, door).await;
     }
-    println!("stopped");
-    Ok(())
+    let store = SqliteStore::open(database, SqliteOptions::default())?;
+    service.serve(store.clone(), store).await
+}
+
+impl Service {
+    /// Serves people over one store and programs over another one of the same data.
+    async fn serve<S, D>(self, store: S, door: D) -> Result<(), Failure>
+    where
+        S: Store + ChangeStream,
+        D: KeyDirectory + ChangeStream + UsageSink + Clone,
+    {
+        let address = self.listener.local_addr()?;
+        let base = format!("http://{address}");
+        // What there is to do with the API, and the least role whose holders' keys may do it.
+        let catalogue = Arc::new(
+            Catalogue::builder()
+                .scope("models.read", Some(BuiltinRole::Viewer), "List the models")
+                .scope("completions.create", Some(BuiltinRole::Developer), "Run a model")
+                .build()?,
+        );
+        let endpoints = Endpoints::builder()
+            .route("GET", "/v1/models", "models.read")
+            .route("POST", "/v1/completions", "completions.create")
+            .build(&catalogue)?;
+        let format = Arc::new(KeyFormat::new("acme", &["live", "test"])?);
+
+        let (catalogue_of_people, format_of_people) = (Arc::clone(&catalogue), Arc::clone(&format));
+        let people =
+            Dashboard::builder(store, "Acme", &base, catalogue_of_people, format_of_people, self.seals)?
+                .build()?;
+        // A scope that was removed while keys still have it is a mistake better seen now.
+        people.check_catalogue().await?;
+        let programs = ApiDoor::builder(door.clone(), door.clone(), catalogue, format).usage(door).build();
+        let programs = Arc::new(programs);
+
+        // Plain http on this machine: over https leave `danger_insecure_cookies` out.
+        let local = format!("http://localhost:{}", address.port());
+        let options = WebOptions::new([base.as_str(), local.as_str()])?.danger_insecure_cookies();
+        let guard = RequireKey::new(Arc::clone(&programs), endpoints, options.clone());
+        let app = Router::new()
+            .nest("/dashboard", dashboard_router(people.clone(), options))
+            .route("/verify-email", get(page))
+            .route("/reset-password", get(page))
+            .route("/confirm-email", get(page))
+            .route("/invitation", get(page))
+            .route("/cancel-recovery", get(page))
+            .route("/confirm-recovery", get(page))
+            .merge(guard.protect(model::router()));
+
+        // Mail, the audit log, alerts and what is over; and so that requests need not poll for changes.
+        let _house = people.keep_house(mail::Folder::open(self.data.join("mail"))?);
+        let _following = programs.follow();
+        let usage = programs.usage().map(|usage| usage.start(Duration::from_secs(2)));
+
+        println!("listening on {base}");
+        axum::serve(self.listener, app.into_make_service_with_connect_info::<SocketAddr>())
+            .with_graceful_shutdown(asked_to_stop())
+            .await?;
+        if let Some(usage) = usage {
+            usage.shutdown().await?;
+        }
+        println!("stopped");
+        Ok(())
+    }
 }
 
 /// The key that seals TOTP secrets and unsent mail. A real service has it from its secret store; this one makes it
@@ -126,13 +157,6 @@ fn private(file: &Path) -> std::io::Result<std::fs::File> {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     options.open(file)
-}
-
-async fn sweep(people: Dashboard) {
-    loop {
-        tokio::time::sleep(Duration::from_mins(1)).await;
-        while people.sweep().await.is_ok_and(|swept| swept.more) {}
-    }
 }
 
 /// Where mailed links lead: the token stands in the fragment, and the page sends it by POST.

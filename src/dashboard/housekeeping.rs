@@ -1,12 +1,16 @@
 //! What is over is deleted, a bounded number of rows at a time.
 
+use core::time::Duration;
+
 use jiff::{SignedDuration, Timestamp};
+use tokio::task::JoinSet;
 
 use super::Dashboard;
 use super::error::Fault;
 use super::inner::Inner;
 use crate::access::NamesStillInUse;
 use crate::error::Coded;
+use crate::ports::Mailer;
 use crate::store::{StoreError, UsageStep};
 use crate::throttle::FORGET_AFTER;
 
@@ -19,6 +23,18 @@ pub struct Swept {
     /// Whether there may be more: sweep again.
     pub more: bool,
 }
+
+/// Keeps a service's house until it is dropped: see [`Dashboard::keep_house`].
+#[derive(Debug)]
+#[must_use = "dropping it ends the housekeeping"]
+pub struct Housekeeping {
+    _tasks: JoinSet<()>,
+}
+
+/// How often what is over is looked for.
+const SWEEP_EVERY: Duration = Duration::from_secs(60);
+/// How often alerts are looked for.
+const ALERT_EVERY: Duration = Duration::from_secs(5);
 
 /// Rows of each kind that one round deletes at most.
 const ROUND: u32 = 500;
@@ -61,6 +77,32 @@ impl Dashboard {
         let mut snapshot = inner.read().await.map_err(Fault::Store)?;
         let (permissions, scopes) = snapshot.names_in_use().await.map_err(Fault::Store)?;
         Ok(inner.catalogue.check_in_use(&permissions, &scopes)?)
+    }
+
+    /// Does all that has to be done beside requests, on the present tokio runtime, until what it answers is dropped: sends
+    /// mail as it is owed, chains the audit log, sends alerts within seconds and sweeps once a minute.
+    ///
+    /// Run it on every node. They share the work row by row: a mail or an alert is claimed by one of them, a chain is locked
+    /// while it is sealed, and what one deletes the others pass over. A node that dies leaves its claims to the others, mail
+    /// after a few minutes. Failures are reported as security events and tried again.
+    pub fn keep_house(&self, mailer: impl Mailer) -> Housekeeping {
+        let mut tasks = JoinSet::new();
+        let (sender, sealer, sweeper, teller) = (self.clone(), self.clone(), self.clone(), self.clone());
+        tasks.spawn(async move { sender.keep_sending_mail(&mailer).await });
+        tasks.spawn(async move { sealer.keep_sealing_audit().await });
+        tasks.spawn(async move {
+            loop {
+                while sweeper.sweep().await.is_ok_and(|swept| swept.more) {}
+                tokio::time::sleep(SWEEP_EVERY).await;
+            }
+        });
+        tasks.spawn(async move {
+            loop {
+                while teller.send_alerts().await.is_ok_and(|alerted| alerted.more) {}
+                tokio::time::sleep(ALERT_EVERY).await;
+            }
+        });
+        Housekeeping { _tasks: tasks }
     }
 
     /// Deletes sessions, tokens, sign-ups and enrolments that are over, counters that nobody has touched for 90 days,

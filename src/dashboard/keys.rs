@@ -281,10 +281,7 @@ impl Dashboard {
         let found = snapshot.keys_of_project(project, after, limit).await?;
         let full = u32::try_from(found.len()).unwrap_or(u32::MAX) >= limit;
         let next = if full { found.last().map(|key| key.id) } else { None };
-        let mut keys = Vec::with_capacity(found.len());
-        for key in found {
-            keys.push(inner.view(&mut *snapshot, key).await?);
-        }
+        let keys = inner.views(&mut *snapshot, found).await?;
         Ok(KeyPage { keys, next })
     }
 }

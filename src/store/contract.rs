@@ -56,7 +56,7 @@ pub trait Snapshot:
 {
 }
 
-/// All of it or none. Dropping it rolls back.
+/// All of it or none. Dropping it rolls back; others may find its locks for a moment longer.
 #[async_trait]
 pub trait Transaction:
     Snapshot

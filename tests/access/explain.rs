@@ -479,6 +479,10 @@ fn who_can_names_exactly_those_who_can() {
     with_plans(8, |runtime, plan, _| {
         answers.set(answers.get() + runtime.block_on(who_can_is_right(Scene::sqlite(), &plan)));
     });
+    #[cfg(feature = "postgres")]
+    with_plans(8, |runtime, plan, _| {
+        answers.set(answers.get() + runtime.block_on(who_can_is_right(Scene::postgres(), &plan)));
+    });
     println!("who_can: {} answers", answers.get());
     assert!(answers.get() > 3_000);
 }
@@ -493,6 +497,10 @@ fn a_dry_run_foretells_what_comes_of_the_change() {
     });
     with_plans(5, |runtime, plan, picks| {
         effects.set(effects.get() + runtime.block_on(dry_run_is_right(Scene::sqlite(), &plan, picks)));
+    });
+    #[cfg(feature = "postgres")]
+    with_plans(5, |runtime, plan, picks| {
+        effects.set(effects.get() + runtime.block_on(dry_run_is_right(Scene::postgres(), &plan, picks)));
     });
     println!("dry runs: {} effects", effects.get());
     assert!(effects.get() > 300);

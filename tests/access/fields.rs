@@ -463,5 +463,7 @@ async fn page(scene: fn() -> Scene) -> String {
 async fn fields_are_read_and_changed_as_documented() {
     let found = page(Scene::memory).await;
     assert_eq!(found, page(Scene::sqlite).await);
+    #[cfg(feature = "postgres")]
+    assert_eq!(found, page(Scene::postgres).await);
     text::is_kept("docs/fields.md", &found, "cargo test --test access fields");
 }

@@ -35,7 +35,7 @@ use portcullis::totp::Step;
 use crate::model::{SCOPES, SERVICE_PERMISSIONS};
 use crate::world::{AnyStore, BASE, email, source, start};
 
-/// Declares tests that run on every store adapter: each becomes `memory::name` and `sqlite::name`.
+/// Declares tests that run on every store adapter: each becomes `memory::name`, `sqlite::name` and `postgres::name`.
 macro_rules! on_every_store {
     ($($(#[$meta:meta])* async fn $name:ident($($scene:tt)+) $body:block)*) => {
         $($(#[$meta])* async fn $name($($scene)+) $body)*
@@ -51,6 +51,14 @@ macro_rules! on_every_store {
             $(#[tokio::test]
             async fn $name() {
                 super::$name($crate::scene::Scene::sqlite()).await;
+            })*
+        }
+
+        #[cfg(feature = "postgres")]
+        mod postgres {
+            $(#[tokio::test]
+            async fn $name() {
+                super::$name($crate::scene::Scene::postgres()).await;
             })*
         }
     };
@@ -159,6 +167,11 @@ impl Scene {
         Self::over(store, Some(folder), catalogue())
     }
 
+    #[cfg(feature = "postgres")]
+    pub fn postgres() -> Self {
+        Self::over(AnyStore::postgres(), None, catalogue())
+    }
+
     pub fn over(store: AnyStore, folder: Option<tempfile::TempDir>, catalogue: Catalogue) -> Self {
         let (catalogue, clock) = (Arc::new(catalogue), Arc::new(ManualClock::at(start())));
         let (denials, entropy) = (Arc::<Denials>::default(), Arc::<Counting>::default());
@@ -191,7 +204,12 @@ impl Scene {
 
     /// A scene of its own over the same kind of store.
     pub fn another(&self) -> Self {
-        if self.folder.is_some() { Self::sqlite() } else { Self::memory() }
+        match self.store {
+            AnyStore::Memory(_) => Self::memory(),
+            AnyStore::Sqlite(_) => Self::sqlite(),
+            #[cfg(feature = "postgres")]
+            AnyStore::Postgres(..) => Self::postgres(),
+        }
     }
 
     pub fn now(&self) -> Timestamp {

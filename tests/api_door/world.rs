@@ -32,6 +32,10 @@ use secrecy::ExposeSecret;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
+#[cfg(feature = "postgres")]
+#[path = "../suite/postgres.rs"]
+pub mod pg;
+
 pub const TRUST: Duration = Duration::from_millis(100);
 
 macro_rules! on_every_store {
@@ -51,6 +55,15 @@ macro_rules! on_every_store {
                 super::$name($crate::world::World::sqlite().await).await;
             })*
         }
+
+        #[cfg(feature = "postgres")]
+        mod on_postgres {
+            $($(#[$doc])*
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                super::$name($crate::world::World::postgres().await).await;
+            })*
+        }
     };
 }
 pub(crate) use on_every_store;
@@ -64,6 +77,9 @@ pub struct World {
     pub events: Arc<Recorder>,
     /// Kept until the test ends.
     pub folder: Option<tempfile::TempDir>,
+    /// Kept as well.
+    #[cfg(feature = "postgres")]
+    pub schema: Option<Arc<pg::Schema>>,
 }
 
 /// What stands between a door and the store. Clones are the same seam.
@@ -267,6 +283,14 @@ impl World {
         Self::over(Seam::over(&store), Arc::new(store), Some(folder)).await
     }
 
+    #[cfg(feature = "postgres")]
+    pub async fn postgres() -> Self {
+        let schema = pg::Schema::empty();
+        let store = schema.open_with(pg::options().trust(TRUST));
+        let world = Self::over(Seam::over(&store), Arc::new(store), None).await;
+        Self { schema: Some(schema), ..world }
+    }
+
     async fn over(seam: Seam, store: Arc<dyn Store>, folder: Option<tempfile::TempDir>) -> Self {
         let catalogue = Catalogue::builder()
             .scope("models.read", Some(BuiltinRole::Viewer), "List models")
@@ -282,6 +306,8 @@ impl World {
             format: Arc::new(KeyFormat::new("acme", &["live", "test"]).unwrap()),
             events: Arc::default(),
             folder,
+            #[cfg(feature = "postgres")]
+            schema: None,
         };
         world.set_up().await;
         world

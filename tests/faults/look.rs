@@ -24,11 +24,13 @@ impl Look {
                 store.shown().into_iter().map(|(name, rows)| (name.to_owned(), rows)).collect()
             }
             Adapter::Sqlite(_, folder) => dump(&folder.path().join("test.db")),
+            #[cfg(feature = "postgres")]
+            Adapter::Postgres(_, schema) => dump_of(schema),
         };
         // The memory store's rows are shown with secrets redacted, so a fork is kept to compare with.
         let any = match &any.adapter {
             Adapter::Memory(store) => Any::new(Adapter::Memory(store.fork())),
-            Adapter::Sqlite(..) => any.clone(),
+            _ => any.clone(),
         };
         Self { tables, any }
     }
@@ -122,6 +124,44 @@ fn dump(file: &std::path::Path) -> Tables {
         all.sort_unstable();
         tables.insert(short, all);
     }
+    tables
+}
+
+/// The same on PostgreSQL, but for what no record shows: which rows were locked how often, who follows changes, and
+/// counters that have counted nothing.
+#[cfg(feature = "postgres")]
+fn dump_of(schema: &crate::pg::Schema) -> Tables {
+    static ALL: std::sync::OnceLock<String> = std::sync::OnceLock::new();
+    let all = ALL.get_or_init(|| {
+        let mut tables: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for (table, column, kind) in schema.columns() {
+            let number = table == "changes" && ["id", "xid"].contains(&column.as_str());
+            if ["schema", "stream", "followers"].contains(&table.as_str()) || column == "version" || number {
+                continue;
+            }
+            let text = match kind.as_str() {
+                "bytea" => format!("'x''' || encode({column}, 'hex') || ''''"),
+                _ if table == "secrets" && column == "id" => {
+                    format!("'SecretId(' || lpad(to_hex({column}), 16, '0') || ')'")
+                }
+                _ => format!("{column}::text"),
+            };
+            let cell = format!("'{column}=' || COALESCE({text}, '-') || ' | '");
+            tables.entry(table).or_default().push(cell);
+        }
+        let table = |(name, cells): (&String, &Vec<String>)| {
+            let counted = if name == "counters" { " WHERE charged IS NOT NULL" } else { "" };
+            format!("SELECT '{name}', {} FROM {{p}}{name}{counted}", cells.join(" || "))
+        };
+        let empty = tables.keys().map(|name| format!("SELECT '{name}', NULL"));
+        tables.iter().map(table).chain(empty).collect::<Vec<_>>().join(" UNION ALL ")
+    });
+    let mut tables = Tables::new();
+    for row in schema.ask(all) {
+        let [name, row] = row.try_into().unwrap();
+        tables.entry(name.unwrap()).or_default().extend(row);
+    }
+    tables.values_mut().for_each(|rows| rows.sort_unstable());
     tables
 }
 

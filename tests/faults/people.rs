@@ -341,8 +341,12 @@ pub fn many_people() -> [&'static str; 18] {
 
 /// The world of an adapter, prepared by whichever test comes first.
 pub async fn prepared(kind: Kind) -> Arc<World> {
-    static WORLDS: [tokio::sync::OnceCell<Arc<World>>; 2] =
-        [tokio::sync::OnceCell::const_new(), tokio::sync::OnceCell::const_new()];
-    let place = usize::from(kind == Kind::Sqlite);
+    static WORLDS: [tokio::sync::OnceCell<Arc<World>>; 3] = [const { tokio::sync::OnceCell::const_new() }; 3];
+    let place = match kind {
+        Kind::Memory => 0,
+        Kind::Sqlite => 1,
+        #[cfg(feature = "postgres")]
+        Kind::Postgres => 2,
+    };
     Arc::clone(WORLDS[place].get_or_init(|| async { Arc::new(Box::pin(prepare(kind)).await) }).await)
 }

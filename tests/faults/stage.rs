@@ -16,12 +16,17 @@ use portcullis::secret::{SealingKey, SealingKeys};
 use portcullis::store::conformance::Faulty;
 use portcullis::store::memory::MemoryStore;
 use portcullis::store::record::{Grant, UsageDelta};
+#[cfg(feature = "postgres")]
+use portcullis::store::sql::PostgresStore;
 use portcullis::store::sql::{Durability, SqliteOptions, SqliteStore};
 use portcullis::store::{
     ChangeStream, KeyDirectory, Ledger, LedgerTransaction, Polled, Position, Snapshot, Store, StoreError,
     Transaction, UsageSink,
 };
 use tempfile::TempDir;
+
+#[cfg(feature = "postgres")]
+use crate::pg::Schema;
 
 /// When everything was prepared.
 pub const START: Timestamp = Timestamp::constant(1_772_366_400, 0);
@@ -31,12 +36,16 @@ pub const START: Timestamp = Timestamp::constant(1_772_366_400, 0);
 pub enum Kind {
     Memory,
     Sqlite,
+    #[cfg(feature = "postgres")]
+    Postgres,
 }
 
 #[derive(Clone)]
 pub enum Adapter {
     Memory(MemoryStore),
     Sqlite(SqliteStore, Arc<TempDir>),
+    #[cfg(feature = "postgres")]
+    Postgres(PostgresStore, Arc<Schema>),
 }
 
 /// An adapter that remembers what was opened last.
@@ -51,6 +60,8 @@ macro_rules! each {
         match &$self.adapter {
             Adapter::Memory($store) => $call,
             Adapter::Sqlite($store, _) => $call,
+            #[cfg(feature = "postgres")]
+            Adapter::Postgres($store, _) => $call,
         }
     };
 }
@@ -67,6 +78,8 @@ impl Any {
                 let folder = tempfile::tempdir().unwrap();
                 Adapter::Sqlite(open(&folder), Arc::new(folder))
             }
+            #[cfg(feature = "postgres")]
+            Kind::Postgres => in_schema(Schema::empty()),
         })
     }
 
@@ -79,6 +92,11 @@ impl Any {
 fn open(folder: &TempDir) -> SqliteStore {
     let options = SqliteOptions::default().durability(Durability::Normal);
     SqliteStore::open(folder.path().join("test.db"), options).unwrap()
+}
+
+#[cfg(feature = "postgres")]
+fn in_schema(schema: Arc<Schema>) -> Adapter {
+    Adapter::Postgres(schema.open(), schema)
 }
 
 #[async_trait]
@@ -138,6 +156,8 @@ impl UsageSink for Any {
 pub enum Base {
     Memory(MemoryStore),
     Sqlite(Vec<u8>),
+    #[cfg(feature = "postgres")]
+    Postgres(Arc<Schema>),
 }
 
 impl Base {
@@ -150,6 +170,8 @@ impl Base {
                 file.execute("VACUUM INTO ?1", [copy.to_str().unwrap()]).unwrap();
                 Self::Sqlite(std::fs::read(copy).unwrap())
             }
+            #[cfg(feature = "postgres")]
+            Adapter::Postgres(_, schema) => Self::Postgres(schema.copy()),
         }
     }
 
@@ -161,6 +183,8 @@ impl Base {
                 std::fs::write(folder.path().join("test.db"), bytes).unwrap();
                 Adapter::Sqlite(open(&folder), Arc::new(folder))
             }
+            #[cfg(feature = "postgres")]
+            Self::Postgres(schema) => in_schema(schema.copy()),
         })
     }
 }

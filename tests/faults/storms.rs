@@ -82,8 +82,15 @@ async fn team_fits_together(any: &Any, team: &Team) {
     }
 }
 
-/// What SQLite itself can tell: no session without an account, no row without what it refers to.
+/// What a database itself can tell: no session without an account, no row without what it refers to.
 fn tables_fit_together(any: &Any) {
+    #[cfg(feature = "postgres")]
+    if let Adapter::Postgres(_, schema) = &any.adapter {
+        // What refers to something is checked there at each write.
+        let sql = "SELECT id::text FROM {p}accounts WHERE id NOT IN
+            (SELECT personal_of FROM {p}workspaces WHERE personal_of IS NOT NULL)";
+        assert_eq!(schema.column(sql), Vec::<String>::new());
+    }
     let Adapter::Sqlite(_, folder) = &any.adapter else { return };
     let raw = rusqlite::Connection::open(folder.path().join("test.db")).unwrap();
     let whole: String = raw.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();

@@ -13,11 +13,14 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts the example on a free port over a folder of data.
-    pub fn start(data: &Path) -> Self {
+    /// Starts the example on a free port over a folder of data, and a database if these name one.
+    pub fn start(data: &Path, database: &[(&str, String)]) -> Self {
         let mut child = Command::new(binary())
             .env("PORT", "0")
             .env("DATA", data)
+            .env_remove("DATABASE_URL")
+            .env_remove("API_DATABASE_URL")
+            .envs(database.iter().map(|(name, value)| (name, value)))
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
@@ -78,7 +81,11 @@ impl Drop for Server {
 fn binary() -> PathBuf {
     static BUILT: std::sync::Once = std::sync::Once::new();
     BUILT.call_once(|| {
-        let cargo = Command::new(env!("CARGO")).args(["build", "--quiet", "--example", "server"]).status();
+        let mut cargo = Command::new(env!("CARGO"));
+        cargo.args(["build", "--quiet", "--example", "server"]);
+        #[cfg(feature = "postgres")]
+        cargo.args(["--features", "postgres"]);
+        let cargo = cargo.status();
         assert!(cargo.unwrap().success(), "the server example does not build");
     });
     let test = std::env::current_exe().unwrap();

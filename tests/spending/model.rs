@@ -461,3 +461,10 @@ async fn random_histories_agree_with_a_naive_model_on_sqlite() {
     };
     histories(world, 50, 1_001).await;
 }
+
+/// 100,000 operations on PostgreSQL
+#[cfg(feature = "postgres")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn random_histories_agree_with_a_naive_model_on_postgres() {
+    histories(World::postgres, 50, 2_001).await;
+}

@@ -129,5 +129,7 @@ pub async fn fresh(world: &World) -> World {
     match world.store {
         AnyStore::Memory(_) => World::memory().await,
         AnyStore::Sqlite(_) => World::sqlite().await,
+        #[cfg(feature = "postgres")]
+        AnyStore::Postgres(..) => World::postgres().await,
     }
 }

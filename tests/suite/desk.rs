@@ -77,18 +77,26 @@ fn tables(schema: &str) -> &'static [String] {
     })
 }
 
-/// Takes everything out, once whoever still works on it has ended. Who has followed its changes does not take what comes
-/// for more of the same.
-pub(super) fn empty(schema: &str) {
+/// Takes everything out, unless somebody still works on it. Who has followed its changes does not take what comes for more
+/// of the same.
+pub(super) fn emptied(schema: &str) -> bool {
     let tables = tables(schema).iter();
     let all: Vec<String> = tables.map(|table| format!("{schema}.{table}")).collect();
     let delete: String = all.iter().map(|table| format!("DELETE FROM {table};")).collect();
-    ask(&format!(
-        "BEGIN; LOCK TABLE {} IN ACCESS EXCLUSIVE MODE; {delete} \
+    let sql = format!(
+        "BEGIN; LOCK TABLE {} IN ACCESS EXCLUSIVE MODE NOWAIT; {delete} \
          INSERT INTO {schema}.stream (one, epoch, swept, barrier) \
          VALUES (1, uuid_send(gen_random_uuid()), '0', 0); COMMIT",
         all.join(", ")
-    ));
+    );
+    match wait(run(sql)) {
+        Ok(_) => true,
+        Err(error) => {
+            let code = error.as_database_error().and_then(|error| error.code());
+            assert_eq!(code.as_deref(), Some("55P03"), "{schema}: {error}");
+            false
+        }
+    }
 }
 
 /// Puts everything of one schema into an empty one, but for who follows its changes.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use portcullis::audit::ChainId;
 use portcullis::dashboard::{Activity, SessionLimits};
 use portcullis::id::SignUpId;
 use portcullis::ports::Clock;
@@ -13,7 +14,7 @@ use portcullis::store::record::{OneTimeToken, SignUp, TokenKind};
 use portcullis::throttle::{Counter, CounterKey, FORGET_AFTER};
 
 use crate::story::fresh;
-use crate::world::{PASSWORD, World, email, on_every_store, password, source};
+use crate::world::{PASSWORD, World, email, from, on_every_store, password, source};
 
 /// More than one round takes.
 const FLOOD: u32 = 1_100;
@@ -97,6 +98,53 @@ on_every_store! {
         assert!(world.sweep_all().await.iter().sum::<u32>() >= FLOOD);
         assert!(world.store.begin_read().await.unwrap().counter(key).await.unwrap().is_none());
         assert_eq!(world.dashboard.sweep().await.unwrap().rows, 0);
+    }
+
+    /// Each row is swept, each mail sent and each entry sealed by one of the nodes that do so at once, and none fails.
+    async fn nodes_that_keep_house_at_once_share_the_work(world: World) {
+        const MAILS: usize = 60;
+        let ann = world.person("ann@example.com").await;
+        world.flood(FLOOD, world.clock.now(), ann.session.account()).await;
+        let before = world.mails_sent().len();
+        for n in 0..MAILS {
+            let stranger = email(&format!("owed{n}@example.net"));
+            let source = from(&format!("198.51.100.{n}"));
+            world.dashboard.sign_up(&stranger, password(PASSWORD), &source).await.unwrap();
+        }
+        let mut nodes = tokio::task::JoinSet::new();
+        for _ in 0..4 {
+            let (node, mailbox) = (world.node(), std::sync::Arc::clone(&world.mailbox));
+            nodes.spawn(async move {
+                let (mut rows, mut sealed) = (0, 0);
+                for _ in 0..8 {
+                    rows += node.sweep().await.unwrap().rows;
+                    sealed += node.seal_audit().await.unwrap().entries;
+                    node.send_mail(&*mailbox).await.unwrap();
+                }
+                (rows, sealed)
+            });
+        }
+        let done = nodes.join_all().await;
+        let rows: u32 = done.iter().map(|(rows, _)| rows).sum();
+        assert_eq!(rows, 2 * FLOOD, "{done:?}");
+        let mut sent = world.mails_sent().split_off(before);
+        assert_eq!(sent.len(), MAILS);
+        sent.sort_unstable();
+        sent.dedup();
+        assert_eq!(sent.len(), MAILS, "none is sent twice");
+        let mut snapshot = world.store.begin_read().await.unwrap();
+        assert!(snapshot.unsealed_chains(9).await.unwrap().is_empty());
+        let mut entries = 0;
+        let home = world.at_home(&ann).await.workspace();
+        for chain in [ChainId::Accounts, ChainId::Workspace(home)] {
+            let all = snapshot.sealed_audit(chain, 0, 9_999).await.unwrap();
+            for (place, (_, seal)) in (1..).zip(&all) {
+                assert_eq!(seal.sequence, place);
+            }
+            entries += u64::try_from(all.len()).unwrap();
+        }
+        assert!(entries > 0);
+        assert_eq!(done.iter().map(|(_, sealed)| sealed).sum::<u64>(), entries);
     }
 
     /// ASVS-5.0-14.2.7: at each moment exactly what is over by then goes, what lives stays and works, and a second

@@ -23,6 +23,11 @@ const MINUTE: Duration = Duration::from_mins(1);
 
 /// Mails in the outbox, due or not.
 async fn owed(world: &World) -> usize {
+    // There a dropped transaction gives its claims up a moment later, and a sender passes over them.
+    #[cfg(feature = "postgres")]
+    if let Some(schema) = world.store.schema() {
+        return schema.column("SELECT id::text FROM {p}outbox").len();
+    }
     let far = "2100-01-01T00:00:00Z".parse::<Timestamp>().unwrap();
     let mut tx = world.store.begin().await.unwrap();
     // Dropped, so that nothing is claimed.

@@ -12,6 +12,11 @@ pub mod cluster;
 #[path = "desk.rs"]
 mod desk;
 
+/// What a store is opened with: 16 connections, as in a service that has chosen nothing.
+pub fn options() -> PostgresOptions {
+    PostgresOptions::new()
+}
+
 /// The name of a schema that nobody has used.
 pub fn fresh_schema() -> String {
     static MADE: AtomicU32 = AtomicU32::new(0);
@@ -42,15 +47,11 @@ static SPARE: Mutex<Vec<String>> = Mutex::new(Vec::new());
 impl Schema {
     /// One with nothing in it.
     pub fn empty() -> Arc<Self> {
-        let spare = SPARE.lock().unwrap().pop();
-        let name = match spare {
-            Some(name) => {
-                desk::empty(&name);
-                name
-            }
-            None => desk::make(fresh_schema()),
-        };
-        Arc::new(Self { name })
+        let mut spare = std::mem::take(&mut *SPARE.lock().unwrap());
+        // One where a dropped transaction is not yet rolled back is for later: the task that does it may have to wait for us.
+        let ready = spare.iter().position(|name| desk::emptied(name)).map(|at| spare.swap_remove(at));
+        SPARE.lock().unwrap().append(&mut spare);
+        Arc::new(Self { name: ready.unwrap_or_else(|| desk::make(fresh_schema())) })
     }
 
     /// One that the test made by itself. It is emptied and used again as well.
@@ -67,7 +68,7 @@ impl Schema {
 
     /// A store in it, with 16 connections. It knows nothing of others there, as one of another process would not.
     pub fn open(&self) -> PostgresStore {
-        self.open_with(PostgresOptions::new())
+        self.open_with(options())
     }
 
     pub fn open_with(&self, options: PostgresOptions) -> PostgresStore {

@@ -109,6 +109,17 @@ impl AnyStore {
     }
 }
 
+impl AnyStore {
+    /// The same data as another process has it, where there can be one.
+    pub fn elsewhere(&self) -> Self {
+        match self {
+            #[cfg(feature = "postgres")]
+            Self::Postgres(_, schema) => Self::in_schema(Arc::clone(schema)),
+            other => other.clone(),
+        }
+    }
+}
+
 #[async_trait]
 impl Store for AnyStore {
     async fn begin(&self) -> Result<Box<dyn Transaction>, StoreError> {
@@ -132,6 +143,10 @@ impl ChangeStream for AnyStore {
 
     fn trust(&self) -> Duration {
         each!(self, store => store.trust())
+    }
+
+    fn interval(&self) -> Option<Duration> {
+        each!(self, store => store.interval())
     }
 
     fn local_commits(&self) -> Arc<AtomicU64> {
@@ -258,9 +273,11 @@ impl World {
         self
     }
 
-    /// A second node: another dashboard over the same store, clock and events.
+    /// A second node: another dashboard over the same data, clock and events.
     pub fn node(&self) -> Dashboard {
-        builder(self.store.clone(), &self.catalogue, &self.format, &self.clock, &self.events).build().unwrap()
+        builder(self.store.elsewhere(), &self.catalogue, &self.format, &self.clock, &self.events)
+            .build()
+            .unwrap()
     }
 
     pub fn pass(&self, time: Duration) {
@@ -279,6 +296,11 @@ impl World {
         let mails = self.mail_to(email).await;
         let link = mails.iter().rev().find_map(Message::link).expect("a mail with a link").to_owned();
         link.split_once("#token=").expect("a token in the link").1.to_owned()
+    }
+
+    /// The ids of all mails ever sent.
+    pub fn mails_sent(&self) -> Vec<portcullis::id::MailId> {
+        self.mailbox.mails.lock().unwrap().iter().map(|mail| mail.id).collect()
     }
 
     /// Signs a person up, follows the link, and answers them signed in.

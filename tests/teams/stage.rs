@@ -152,8 +152,8 @@ impl World {
         .await;
     }
 
-    /// The doors of the service: two over one store, and on SQLite the second over a store of its own in the same
-    /// file, as another process would have it.
+    /// The doors of the service: two over one store, and on a database the second over a store of its own in the same
+    /// file or schema, as another process would have it.
     pub fn nodes(&self) -> Vec<Dashboard> {
         vec![self.dashboard.clone(), self.second_node().0]
     }
@@ -177,8 +177,12 @@ impl World {
         self.with(roomy)
     }
 
-    /// Another store over the same file, if there is one.
+    /// Another store over the same file or schema, if there is one.
     fn opened_again(&self, durability: Durability) -> Option<AnyStore> {
+        #[cfg(feature = "postgres")]
+        if let Some(schema) = self.store.schema() {
+            return Some(AnyStore::in_schema(Arc::clone(schema)));
+        }
         let folder = self.folder.as_ref()?;
         let options = SqliteOptions::new().durability(durability).patience(Duration::from_mins(2));
         Some(AnyStore::Sqlite(SqliteStore::open(folder.path().join("test.db"), options).unwrap()))

@@ -67,6 +67,12 @@ async fn a_team_comes_works_changes_and_goes_on_sqlite() {
     story(Site::over(World::sqlite().await, options())).await;
 }
 
+#[cfg(feature = "postgres")]
+#[tokio::test]
+async fn a_team_comes_works_changes_and_goes_on_postgres() {
+    story(Site::over(World::postgres().await, options())).await;
+}
+
 /// M19, M20, M21, M24, M25, B2, B4, B5, ATK-INV-01, ATK-INV-02
 async fn story(site: Site) {
     let (ann, ann_token) = site.person("ann@example.com").await;

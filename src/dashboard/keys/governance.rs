@@ -73,11 +73,8 @@ impl Dashboard {
             }
         }
         found.sort_by_key(|(at, key)| (*at, key.id));
-        let mut views = Vec::with_capacity(found.len());
-        for (_, key) in found {
-            views.push(inner.view(&mut *snapshot, key).await?);
-        }
-        Ok(views)
+        let found = found.into_iter().map(|(_, key)| key).collect();
+        Ok(inner.views(&mut *snapshot, found).await?)
     }
 
     /// Puts a service key into another member's care: one who could have issued it. Asks for `keys.manage`, or for being

@@ -1,6 +1,6 @@
 //! What is shown of a key: never a digest, never the text.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -11,8 +11,8 @@ use crate::dashboard::inner::Inner;
 use crate::id::{AccountId, KeyId, ProjectId};
 use crate::key::{Allowlist, RateLimit, SecretId};
 use crate::name::DisplayName;
-use crate::store::Snapshot;
-use crate::store::record::{Key, KeyKind};
+use crate::store::record::{Key, KeyKind, KeySecret};
+use crate::store::{KeyUsage, Snapshot};
 
 /// A page of keys.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -88,11 +88,34 @@ pub struct SecretView {
 
 impl Inner {
     pub(super) async fn view(&self, snapshot: &mut dyn Snapshot, key: Key) -> Result<KeyView, KeyError> {
-        let usage = snapshot.usage_of(key.id).await?;
+        let (usage, secrets) = (snapshot.usage_of(key.id).await?, snapshot.secrets_of(key.id).await?);
+        Ok(self.shown(key, usage, secrets))
+    }
+
+    /// Several keys, in the order given, in two statements.
+    pub(super) async fn views(
+        &self,
+        snapshot: &mut dyn Snapshot,
+        keys: Vec<Key>,
+    ) -> Result<Vec<KeyView>, KeyError> {
+        let ids: Vec<KeyId> = keys.iter().map(|key| key.id).collect();
+        let mut used = snapshot.usage_of_each(&ids).await?;
+        let mut secrets: BTreeMap<KeyId, Vec<KeySecret>> = BTreeMap::new();
+        for secret in snapshot.secrets_of_each(&ids).await? {
+            secrets.entry(secret.key).or_default().push(secret);
+        }
+        let shown = keys.into_iter().map(|key| {
+            let (used, secrets) = (used.remove(&key.id), secrets.remove(&key.id));
+            self.shown(key, used.unwrap_or_default(), secrets.unwrap_or_default())
+        });
+        Ok(shown.collect())
+    }
+
+    fn shown(&self, key: Key, usage: KeyUsage, its_secrets: Vec<KeySecret>) -> KeyView {
         // A key of an environment that the service has given up can still be seen, and so revoked.
         let environment = self.format.environment(&key.environment).ok();
         let mut secrets = Vec::new();
-        for secret in snapshot.secrets_of(key.id).await? {
+        for secret in its_secrets {
             let hint = environment.as_ref().and_then(|known| self.format.hint(known, secret.id).ok());
             secrets.push(SecretView {
                 id: secret.id,
@@ -102,7 +125,7 @@ impl Inner {
                 ends_at: secret.ends_at,
             });
         }
-        Ok(KeyView {
+        KeyView {
             id: key.id,
             project: key.project,
             kind: key.kind,
@@ -122,6 +145,6 @@ impl Inner {
             last_used_at: usage.last_allowed_at,
             refusals: usage.refused,
             last_refused_at: usage.last_refused_at,
-        })
+        }
     }
 }

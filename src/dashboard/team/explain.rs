@@ -12,9 +12,9 @@ use crate::dashboard::team::acting::by_member;
 use crate::dashboard::team::policy::KeySummary;
 use crate::dashboard::workspaces::Member;
 use crate::email::EmailAddress;
-use crate::id::{AccountId, ProjectId, WorkspaceId};
+use crate::id::{AccountId, KeyId, ProjectId, WorkspaceId};
 use crate::store::Snapshot;
-use crate::store::record::KeyKind;
+use crate::store::record::{Key, KeyKind};
 
 /// Who can do something, and which keys can.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -75,12 +75,14 @@ impl Dashboard {
             let workspace = snapshot.workspace(member.workspace()).await?.ok_or(WorkspaceError::NotFound)?;
             let closed =
                 workspace.archived_at.or(project.archived_at).is_some() || project.suspended.is_some();
-            for id in team.keys_that_can(&inner.catalogue, scope, project.id) {
-                let key = snapshot
-                    .key(id)
-                    .await?
-                    .filter(|key| !closed && key.suspended.is_none() && key.suspended_by_operator.is_none());
-                who.keys.extend(key.as_ref().map(KeySummary::of));
+            let able: Vec<KeyId> =
+                team.keys_that_can(&inner.catalogue, scope, project.id).into_iter().collect();
+            if !closed && !able.is_empty() {
+                let works = |key: &&Key| {
+                    able.contains(&key.id) && key.suspended.is_none() && key.suspended_by_operator.is_none()
+                };
+                let all = inner.all_keys(&mut *snapshot, member.workspace()).await?;
+                who.keys.extend(all.iter().filter(works).map(KeySummary::of));
             }
         }
         Ok(who)

@@ -259,6 +259,39 @@ pub(super) async fn a_resolve_after_a_poll_sees_what_the_poll_told(fresh: &Fresh
     yes("trust is a time", backend.trust() > Duration::ZERO)
 }
 
+/// That nothing old is trusted afterwards shows between processes alone: adapters that have several prove it in their own
+/// tests.
+pub(super) async fn everywhere_returns_within_the_trust_whether_readers_poll_or_not(
+    fresh: &Fresh,
+) -> Result<(), Flaw> {
+    // So much later than it could a waiter may wake up on a busy machine.
+    const SLACK: Duration = Duration::from_secs(5);
+    let backend = fresh.backend().await;
+    let seed = Seed::sow(&*backend).await?;
+    for silent in [false, true] {
+        let mut at_position = position(&*backend).await?;
+        transact!(backend, |tx| {
+            let locked = lock_workspace(&mut *tx, seed.workspace.id).await?;
+            tx.update_workspace(&locked).await?;
+        })?;
+        let others = Arc::clone(&backend);
+        let waiter = tokio::spawn(async move { others.everywhere().await });
+        let polls = async {
+            while !waiter.is_finished() {
+                if !silent {
+                    at_position = since(&*backend, &at_position).await?.1;
+                }
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+            Ok::<_, Flaw>(())
+        };
+        let ended = timeout(backend.trust() + SLACK, polls).await;
+        yes("everywhere returns within the trust", ended.is_ok())?;
+        waiter.await??;
+    }
+    Ok(())
+}
+
 /// Where a later transaction can commit first, the earlier one's change comes behind a position that readers
 /// have already passed.
 pub(super) async fn no_change_is_missed_beside_a_slow_writer(fresh: &Fresh) -> Result<(), Flaw> {

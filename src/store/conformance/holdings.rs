@@ -172,6 +172,8 @@ pub(super) async fn usage_of_a_workspace_is_that_of_each_key(fresh: &Fresh) -> R
         same("usage_in, without keys that did nothing", &found, &expected.to_vec())?;
         for (key, usage) in found {
             same("usage_of says the same", &read.usage_of(key).await?, &usage)?;
+            let each = read.usage_of_each(&[key, key]).await?;
+            same("and usage_of_each, of those that did something", &each, &[(key, usage)].into())?;
         }
         let away = read.usage_in(elsewhere.id).await?;
         let last = Some(at(7));

@@ -127,6 +127,9 @@ pub(super) async fn secrets_end_and_go(fresh: &Fresh) -> Result<(), Flaw> {
     })?;
     let both = look!(backend, |read| read.secrets_of(id(1)).await?);
     same("secrets_of, the earliest made first", &both, &[earlier.clone(), later.clone()].to_vec())?;
+    let each = look!(backend, |read| read.secrets_of_each(&[id(9), id(1), id(1)]).await?);
+    same("secrets_of_each, each key once", &each, &both)?;
+    same("of none", &look!(backend, |read| read.secrets_of_each(&[]).await?), &Vec::new())?;
     transact!(backend, |tx| {
         let locked = lock_workspace(&mut *tx, seed.workspace.id).await?;
         let other = lock_workspace(&mut *tx, elsewhere.id).await?;

@@ -116,6 +116,7 @@ macro_rules! __portcullis_checks {
             changes Changes a_resolve_after_a_poll_sees_what_the_poll_told,
             directory Changes secrets_resolve_together_in_the_order_asked,
             directory OneMoment secrets_that_resolve_together_are_of_one_moment,
+            changes Changes everywhere_returns_within_the_trust_whether_readers_poll_or_not,
             changes Changes no_change_is_missed_beside_a_slow_writer,
             changes Changes a_poller_beside_200_writers_misses_no_change,
             locks Locks a_locked_counter_loses_none_of_200_counts,

@@ -1,5 +1,7 @@
 //! Keys and their secrets. All writes are guarded by the lock of the key's workspace.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use jiff::Timestamp;
 
@@ -87,6 +89,14 @@ pub trait KeyReads: Send {
 
     /// What a key has done, as far as nodes have flushed.
     async fn usage_of(&mut self, key: KeyId) -> Stored<KeyUsage>;
+
+    /// The secrets of several keys, in the order of the keys' ids, those of one key the earliest made first: one statement,
+    /// however many keys there are.
+    async fn secrets_of_each(&mut self, keys: &[KeyId]) -> Stored<Vec<KeySecret>>;
+
+    /// What each of several keys has done, as far as nodes have flushed: one statement, however many keys there are. Those
+    /// that did nothing are left out.
+    async fn usage_of_each(&mut self, keys: &[KeyId]) -> Stored<BTreeMap<KeyId, KeyUsage>>;
 
     /// The operation that the account did under this id.
     async fn operation(&mut self, account: AccountId, id: OperationId) -> Stored<Option<OperationRow>>;

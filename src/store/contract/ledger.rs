@@ -184,7 +184,7 @@ pub trait Ledger: Send + Sync + 'static {
     async fn begin_ledger(&self) -> Stored<Box<dyn LedgerTransaction>>;
 }
 
-/// All of it or none. Dropping it rolls back.
+/// All of it or none. Dropping it rolls back; others may find its locks for a moment longer.
 #[async_trait]
 pub trait LedgerTransaction: LedgerStore + Send {
     /// Makes everything visible at once. It alters no verification, so

@@ -1,5 +1,7 @@
 //! Keys, their secrets, operations, and what keys have done.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use async_trait::async_trait;
 use jiff::Timestamp;
 
@@ -76,6 +78,20 @@ impl<W: Send> KeyReads for View<W> {
 
     async fn usage_of(&mut self, key: KeyId) -> Stored<KeyUsage> {
         Ok(self.read().usage_of(key))
+    }
+
+    async fn secrets_of_each(&mut self, keys: &[KeyId]) -> Stored<Vec<KeySecret>> {
+        let mut all = Vec::new();
+        for key in keys.iter().copied().collect::<BTreeSet<_>>() {
+            all.extend(self.secrets_of(key).await?);
+        }
+        Ok(all)
+    }
+
+    async fn usage_of_each(&mut self, keys: &[KeyId]) -> Stored<BTreeMap<KeyId, KeyUsage>> {
+        let state = self.read();
+        let used = keys.iter().map(|key| (*key, state.usage_of(*key)));
+        Ok(used.filter(|(_, usage)| *usage != KeyUsage::default()).collect())
     }
 
     async fn operation(&mut self, account: AccountId, id: OperationId) -> Stored<Option<OperationRow>> {

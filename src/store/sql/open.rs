@@ -45,6 +45,14 @@ pub(super) trait Connection: Send {
         read: impl FnMut(&mut Reader<'_>) -> Stored<T> + Send,
     ) -> impl Future<Output = Stored<Vec<T>>> + Send;
 
+    /// Reads all rows that a statement answers for each of some rows, all of the same types.
+    fn many_each<T: Send>(
+        &mut self,
+        template: &'static str,
+        rows: Vec<Vec<Value<'static>>>,
+        read: impl FnMut(&mut Reader<'_>) -> Stored<T> + Send,
+    ) -> impl Future<Output = Stored<Vec<T>>> + Send;
+
     /// Runs a statement and answers whether it wrote a row.
     fn wrote(
         &mut self,

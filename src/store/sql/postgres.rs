@@ -108,6 +108,26 @@ impl PostgresStore {
     /// [`StoreError::SchemaTooNew`] when a newer version of the crate was here, [`StoreError::SchemaTooOld`] when
     /// migrations are missing and may not be made here; [`StoreError::Unavailable`] when the database cannot be reached.
     pub async fn open(url: &str, options: PostgresOptions) -> Result<Self, StoreError> {
+        Self::open_with(url, options, Arc::default()).await
+    }
+
+    /// The same database once more for the same process, as another role: an [`ApiDoor`](crate::api::ApiDoor) on it learns
+    /// at once what is committed through this store, while it may do no more than its [role](roles) may. The schema is this
+    /// store's; migrations are not made.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub async fn open_beside(&self, url: &str, options: PostgresOptions) -> Result<Self, StoreError> {
+        let schema = self.shared.settings.schema.clone();
+        let options = PostgresOptions { schema, migrate: false, ..options };
+        Self::open_with(url, options, Arc::clone(&self.shared.commits)).await
+    }
+
+    async fn open_with(
+        url: &str,
+        options: PostgresOptions,
+        commits: Arc<AtomicU64>,
+    ) -> Result<Self, StoreError> {
         let address = |error| StoreError::unavailable(BadAddress(error));
         let connect = PgConnectOptions::from_str(url).map_err(address)?.disable_statement_logging();
         let settings = Settings {
@@ -126,7 +146,7 @@ impl PostgresStore {
             door: Pool::new(options.door, &settings, &sent),
             watch: FairMutex::default(),
             barrier: Barrier::default(),
-            commits: Arc::default(),
+            commits,
             trust: options.trust,
             interval: options.interval,
             entropy: options.entropy,

@@ -40,6 +40,8 @@ fn dump(world: &World) -> String {
             }
             String::from_utf8_lossy(&bytes).into_owned()
         }
+        #[cfg(feature = "postgres")]
+        AnyStore::Postgres(_, schema) => String::from_utf8_lossy(&schema.bytes()).into_owned(),
     }
 }
 

@@ -156,6 +156,8 @@ impl Base {
                 let store = SqliteStore::open(to.path().join("test.db"), options).unwrap();
                 (AnyStore::Sqlite(store), Some(to))
             }
+            #[cfg(feature = "postgres")]
+            (AnyStore::Postgres(_, schema), _) => (AnyStore::in_schema(schema.copy()), None),
         };
         let world = World::over(store, folder, |builder| builder.throttles(generous()));
         Scene { world, values: Arc::clone(&self.values) }

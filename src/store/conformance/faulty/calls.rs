@@ -1,6 +1,6 @@
 //! Every call of a transaction or snapshot, counted and passed on.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -91,6 +91,8 @@ pass_on! {
         fn usage_in(workspace: WorkspaceId) -> Vec<(KeyId, KeyUsage)>;
         fn secrets_of(key: KeyId) -> Vec<KeySecret>;
         fn usage_of(key: KeyId) -> KeyUsage;
+        fn secrets_of_each(keys: &[KeyId]) -> Vec<KeySecret>;
+        fn usage_of_each(keys: &[KeyId]) -> BTreeMap<KeyId, KeyUsage>;
         fn operation(account: AccountId, id: OperationId) -> Option<OperationRow>;
         fn first_steps(account: AccountId) -> (bool, bool);
     }

@@ -1,5 +1,7 @@
 //! Keys, their secrets, their use.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use async_trait::async_trait;
 use jiff::Timestamp;
 
@@ -8,10 +10,11 @@ use crate::id::{AccountId, KeyId, OperationId, ProjectId, WorkspaceId};
 use crate::key::SecretId;
 use crate::store::record::{Change, Key, KeySecret, Workspace};
 use crate::store::sql::open::{Connection as _, Lease, Open, Writing, must};
-use crate::store::sql::parameter::params;
+use crate::store::sql::parameter::{Value, params, row};
 use crate::store::sql::rows::key::secret_id;
+use crate::store::sql::rows::usage::key_and_scope;
 use crate::store::sql::rows::{Reader, id, json, key as read, opt_json, opt_time, time};
-use crate::store::sql::statements::key as sql;
+use crate::store::sql::statements::{key as sql, usage};
 use crate::store::{KeyReads, KeyStore, KeyUsage, Locked, OperationRow, StoreError, UsageReads as _};
 
 type Stored<T> = Result<T, StoreError>;
@@ -84,6 +87,24 @@ impl<L: Lease> KeyReads for Open<L> {
         let mut usage = KeyUsage::default();
         self.usage_by_scope(key).await?.iter().for_each(|of_scope| usage.add(of_scope));
         Ok(usage)
+    }
+
+    async fn secrets_of_each(&mut self, keys: &[KeyId]) -> Stored<Vec<KeySecret>> {
+        let rows = distinct(keys);
+        let mut secrets = self.conn()?.many_each(sql::SECRETS_OF_EACH, rows, read::secret).await?;
+        secrets.sort_by_key(|secret| (secret.key, secret.created_at, secret.id));
+        Ok(secrets)
+    }
+
+    async fn usage_of_each(&mut self, keys: &[KeyId]) -> Stored<BTreeMap<KeyId, KeyUsage>> {
+        let rows = distinct(keys);
+        let of_scopes = self.conn()?.many_each(usage::BY_SCOPE_OF_EACH, rows, key_and_scope).await?;
+        let mut all: BTreeMap<KeyId, KeyUsage> = BTreeMap::new();
+        for (key, of_scope) in &of_scopes {
+            all.entry(*key).or_default().add(of_scope);
+        }
+        all.retain(|_, usage| *usage != KeyUsage::default());
+        Ok(all)
     }
 
     async fn operation(
@@ -210,6 +231,11 @@ impl<W: Writing> Open<W> {
         self.announce(Change::Key(key)).await?;
         Ok(true)
     }
+}
+
+/// A row for each of these keys.
+fn distinct(keys: &[KeyId]) -> Vec<Vec<Value<'static>>> {
+    keys.iter().copied().collect::<BTreeSet<_>>().into_iter().map(|key| row![id(key)]).collect()
 }
 
 /// Where a page begins: the first of all UUIDs, which is no id.

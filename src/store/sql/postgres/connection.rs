@@ -328,6 +328,20 @@ impl Connection for Conn {
         let rows = self.fetch(text, arguments(parameters)?).await?;
         rows.iter().map(|row| read(&mut Reader::new(row))).collect()
     }
+
+    async fn many_each<T: Send>(
+        &mut self,
+        template: &'static str,
+        rows: Vec<Vec<Value<'static>>>,
+        mut read: impl FnMut(&mut Reader<'_>) -> Stored<T> + Send,
+    ) -> Stored<Vec<T>> {
+        if rows.is_empty() {
+            return Ok(Vec::new());
+        }
+        let text = self.text(template, true);
+        let rows = self.fetch(text, columns(rows)?).await?;
+        rows.iter().map(|row| read(&mut Reader::new(row))).collect()
+    }
 }
 
 /// Commits a joined transaction.

@@ -328,6 +328,19 @@ impl Connection for Conn {
         let values = values(parameters);
         self.all(template, &bound(&values), read)
     }
+
+    async fn many_each<T: Send>(
+        &mut self,
+        template: &'static str,
+        rows: Vec<Vec<Value<'static>>>,
+        mut read: impl FnMut(&mut Reader<'_>) -> Stored<T> + Send,
+    ) -> Stored<Vec<T>> {
+        let mut all = Vec::new();
+        for values in rows {
+            all.extend(self.all(template, &bound(&values), &mut read)?);
+        }
+        Ok(all)
+    }
 }
 
 /// A part is a savepoint.

@@ -30,6 +30,9 @@ statements! {
     SECRETS_OF =
         "SELECT id, key, digest, shown_to, created_at, ends_at FROM {p}secrets WHERE key = $1 \
          ORDER BY created_at, id";
+    SECRETS_OF_EACH =
+        "SELECT s.id, s.key, s.digest, s.shown_to, s.created_at, s.ends_at \
+         FROM (VALUES ($1)) AS d CROSS JOIN {p}secrets AS s WHERE s.key = d.column1";
     // `CROSS JOIN` has SQLite begin with the secrets: a person has seen few, a workspace may have many keys.
     SECRETS_SHOWN_TO =
         "SELECT k.id, k.workspace, k.project, k.kind, k.holder, k.name, k.environment, k.scopes, \

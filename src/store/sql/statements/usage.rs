@@ -85,6 +85,9 @@ statements! {
 
     BY_SCOPE =
         "SELECT ", of_scope!(), " FROM {p}usage_totals AS t WHERE t.key = $1 ORDER BY t.scope";
+    BY_SCOPE_OF_EACH =
+        "SELECT t.key, ", of_scope!(),
+        " FROM (VALUES ($1)) AS d CROSS JOIN {p}usage_totals AS t WHERE t.key = d.column1";
     BY_SCOPE_IN =
         "SELECT k.id, ", of_scope!(), " FROM {p}keys AS k JOIN {p}usage_totals AS t ON t.key = k.id \
          WHERE k.workspace = $1 ORDER BY k.id, t.scope";
