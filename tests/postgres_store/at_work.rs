@@ -78,7 +78,7 @@ async fn the_api_door_does_all_of_its_work_as_its_own_role() {
     budget.beat().await.unwrap();
     budget.give_back().await.unwrap();
     let credit = dashboard.credit(&member).await.unwrap();
-    let stands = [credit.settled, credit.held, credit.unaccounted].map(|sum| sum.millionths());
+    let stands = [credit.settled, credit.held, credit.unaccounted].map(Credits::millionths);
     assert_eq!(stands, [362, 0, 20], "settled, held, unaccounted");
     assert!(operator.check_ledger(member.workspace()).await.unwrap().is_empty());
     assert!(!operator.alerts(None).await.unwrap().is_empty(), "half of a limit was reached");
@@ -193,7 +193,7 @@ async fn the_dashboard_does_all_of_its_work_as_its_own_role() {
     budget.reserve(purse, amount(40)).await.unwrap().settle(cost(40)).await.unwrap();
     budget.give_back().await.unwrap();
     let _sent = dashboard.send_alerts().await.unwrap();
-    let _committed = dashboard.remove_limit(&member, project, id).await.unwrap();
+    dashboard.remove_limit(&member, project, id).await.unwrap();
 
     // Somebody joins, has keys, and is offboarded; then erased.
     let bob = EmailAddress::parse("bob@example.com").unwrap();

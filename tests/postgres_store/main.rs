@@ -22,8 +22,10 @@ mod proxy;
 use pg::cluster;
 
 mod at_work;
+mod commits;
 mod failover;
 mod migrations;
+mod pooler;
 mod privileges;
 mod stage;
 mod stream;

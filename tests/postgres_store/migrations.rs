@@ -43,7 +43,7 @@ fn dumped(schema: &str) -> String {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let text = String::from_utf8(output.stdout).unwrap().replace(schema, "schema");
     // What newer ones put around it is different each time.
-    text.lines().filter(|line| !line.starts_with("\\")).collect::<Vec<_>>().join("\n")
+    text.lines().filter(|line| !line.starts_with('\\')).collect::<Vec<_>>().join("\n")
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -184,8 +184,7 @@ async fn a_reader_that_lacks_what_was_swept_is_told_everything_and_no_other_is()
 async fn a_transaction_held_open_for_long_costs_no_reader_its_cache() {
     let cluster = Cluster::private();
     let (url, schema) = (cluster.url(), "portcullis");
-    let options =
-        |options: portcullis::store::sql::PostgresOptions| options.patience(Duration::from_secs(60));
+    let options = |options: portcullis::store::sql::PostgresOptions| options.patience(Duration::from_mins(1));
     let store = open(url, schema, options).await;
     let (slow, fast) = (workspace(&store, 1).await, workspace(&store, 2).await);
     let mut reader = Reader::new(&store).await;

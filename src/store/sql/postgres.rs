@@ -238,7 +238,11 @@ impl PostgresOptions {
     }
 
     /// Whether the address is that of a connection pooler that gives a connection to one transaction at a time, such as
-    /// PgBouncer with `pool_mode = transaction`. Then no prepared statement and no setting outlives a transaction.
+    /// `pgbouncer` with `pool_mode = transaction`. Then no prepared statement and no setting outlives a transaction.
+    ///
+    /// The pooler needs one connection for each that all its nodes may use at once: [connections](Self::connections),
+    /// [door connections](Self::door_connections) and one that follows changes. Else whoever waits for the pooler is given
+    /// up after the [patience](Self::patience), and a node that cannot follow changes asks the database for each key.
     pub fn pooled(self, pooled: bool) -> Self {
         Self { pooled, ..self }
     }

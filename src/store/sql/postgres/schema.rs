@@ -95,7 +95,7 @@ pub fn migrations(schema: &SchemaName) -> Vec<Migration> {
 
 /// Applies what is missing, if it may. Any number of processes that do this at once do it one after the other.
 pub(super) async fn migrate(conn: &mut Conn, may: bool, entropy: &dyn Entropy) -> Stored<()> {
-    let found = version(conn).await?;
+    let found = conn.alone(version).await?;
     if missing(found)?.is_empty() {
         return Ok(());
     }
