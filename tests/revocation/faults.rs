@@ -41,12 +41,12 @@ pub async fn more(house: &House, peer: &mut Peer, how_many: usize) -> (Vec<Issue
 }
 
 /// Waits for as long as something could be accepted, and then checks.
-pub async fn settle(peer: &mut Peer, revoked: &[Revoked]) -> Report {
+pub async fn settle(peer: &mut Peer, revoked: &[Revoked], bound: Duration) -> Report {
     let last = revoked.iter().map(|one| one.at).max().unwrap();
     let until = Duration::from_nanos(last) + BOUND + Duration::from_millis(500);
     sleep(until.saturating_sub(Duration::from_nanos(now()))).await;
     let report = peer.report();
-    check(&report, revoked, BOUND + SLACK + report.late);
+    check(&report, revoked, bound + SLACK + report.late);
     report
 }
 
@@ -93,11 +93,11 @@ async fn goes_through(house: &House, proxy: &Proxy, peer: &mut Peer, shape: Shap
         one.everywhere = Some(everywhere);
     }
     let took = recovers(peer, kept.clone(), passed).await;
-    let report = settle(peer, &revoked).await;
+    let report = settle(peer, &revoked, BOUND).await;
     let latest = revoked.iter().map(|one| report.keys[one.key].last_end.saturating_sub(one.at)).max();
     println!(
-        "{shape:?} for {lasts:?}: accepted {:.0?} after the revocation at most; everywhere() took {longest:.0?} at most; \
-         valid again after {took:.0?}; {} refusals of {KEPT} valid keys; sleeps too long by {:.0?}",
+        "{shape:?} for {lasts:?}: accepted {:.2?} after the revocation at most; everywhere() took {longest:.2?} at most; \
+         valid again after {took:.2?}; {} refusals of {KEPT} valid keys; sleeps too long by {:.2?}",
         Duration::from_nanos(latest.unwrap()),
         report.keys[kept].iter().map(|key| key.other).sum::<u64>(),
         report.late,
@@ -170,6 +170,6 @@ async fn a_node_whose_backends_are_terminated_refuses_no_valid_key_and_no_bound_
         }
     }
     recovers(&mut peer, kept.clone(), now()).await;
-    let report = settle(&mut peer, &revoked).await;
+    let report = settle(&mut peer, &revoked, BOUND).await;
     assert!(report.keys[kept].iter().all(|key| key.other == 0), "a valid key was refused");
 }
