@@ -105,7 +105,8 @@ async fn show(url: &str, schema: &str) -> Done {
 
 fn tell(what: &str, mut times: Vec<Duration>) {
     times.sort_unstable();
-    let at = |part: usize| times.get((times.len() * part).div_ceil(100).max(1) - 1).copied().unwrap_or_default();
+    let at =
+        |part: usize| times.get((times.len() * part).div_ceil(100).max(1) - 1).copied().unwrap_or_default();
     let (median, p99, most) = (at(50), at(99), at(100));
     println!("  {} {what}: median {median:.1?}, p99 {p99:.1?}, most {most:.1?}", times.len());
 }
@@ -113,7 +114,9 @@ fn tell(what: &str, mut times: Vec<Duration>) {
 async fn drop_schema(url: &str, schema: &str) -> Done {
     let mut connection = PgConnection::connect(url).await?;
     // The name is ours: letters, digits and underscores.
-    (&mut connection).execute(raw_sql(AssertSqlSafe(format!("DROP SCHEMA IF EXISTS {schema} CASCADE")))).await?;
+    (&mut connection)
+        .execute(raw_sql(AssertSqlSafe(format!("DROP SCHEMA IF EXISTS {schema} CASCADE"))))
+        .await?;
     println!("\nschema {schema} dropped");
     Ok(())
 }

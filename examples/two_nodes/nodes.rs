@@ -75,8 +75,10 @@ impl House {
         // From your secret store.
         let seals = SealingKeys::new(SealingKey::new(1, [7; 32])?);
         let base = "https://console.acme.example";
-        let people = Dashboard::builder(store.clone(), "Acme", base, catalogue()?, format()?, seals)?.build()?;
-        let (email, source, link) = (EmailAddress::parse("ann@example.com")?, Source::unknown(), Link::default());
+        let people =
+            Dashboard::builder(store.clone(), "Acme", base, catalogue()?, format()?, seals)?.build()?;
+        let (email, source, link) =
+            (EmailAddress::parse("ann@example.com")?, Source::unknown(), Link::default());
         people.sign_up(&email, PASSWORD.into(), &source).await?;
         people.send_mail(&link).await?;
         let link = link.0.into_inner()?.ok_or("no link was mailed")?;

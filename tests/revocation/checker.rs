@@ -62,7 +62,16 @@ fn seen(last_start: u64, last_end: u64, first_refused_end: u64) -> Report {
     let first_refused_start = first_refused_end.saturating_sub(1);
     let state = "revoked".to_owned();
     let (accepted, revoked, other) = (1, 1, 0);
-    let one = Seen { accepted, last_start, last_end, revoked, first_refused_start, first_refused_end, other, state };
+    let one = Seen {
+        accepted,
+        last_start,
+        last_end,
+        revoked,
+        first_refused_start,
+        first_refused_end,
+        other,
+        state,
+    };
     Report { keys: vec![one], total: 2, trips: 2, late: Duration::ZERO, at: 0 }
 }
 
@@ -79,5 +88,8 @@ fn the_checker_finds_each_kind_of_wrong_acceptance() {
     let mut unseen = seen(1_040, 1_045, 1_060);
     unseen.keys[0].revoked = 0;
     assert!(found(&unseen).contains("nothing is shown"));
-    assert_eq!(figures((1..=1_000).map(Duration::from_millis).collect()), [500, 990, 1_000].map(Duration::from_millis));
+    assert_eq!(
+        figures((1..=1_000).map(Duration::from_millis).collect()),
+        [500, 990, 1_000].map(Duration::from_millis)
+    );
 }

@@ -119,7 +119,8 @@ async fn all_go_through(shapes: &[(Shape, u64)]) {
 /// B6, ATK-KEY-06
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn connections_that_break_do_not_stretch_the_bound() {
-    let shapes = [(Shape::Cut, 1_200), (Shape::Refuse, 2_500), (Shape::HalfClose, 2_500), (Shape::Reorder, 1_500)];
+    let shapes =
+        [(Shape::Cut, 1_200), (Shape::Refuse, 2_500), (Shape::HalfClose, 2_500), (Shape::Reorder, 1_500)];
     all_go_through(&shapes).await;
 }
 

@@ -21,11 +21,15 @@ struct Door {
 
 impl Door {
     async fn on(house: &House) -> Arc<Self> {
-        let options =
-            PostgresOptions::new().schema(&house.schema).unwrap().trust(Duration::from_hours(1)).migrate(false);
+        let options = PostgresOptions::new()
+            .schema(&house.schema)
+            .unwrap()
+            .trust(Duration::from_hours(1))
+            .migrate(false);
         let store = PostgresStore::open(Cluster::shared(), options).await.unwrap();
-        let door =
-            ApiDoor::builder(store.clone(), store.clone(), catalogue(), format()).events_per_second(0).build();
+        let door = ApiDoor::builder(store.clone(), store.clone(), catalogue(), format())
+            .events_per_second(0)
+            .build();
         let need = door.need(&scope()).unwrap();
         let door = Arc::new(Self { door, need, store });
         // The poll, a connection for lookups, and what a session begins with.

@@ -132,7 +132,8 @@ async fn a_node_that_ignores_changes_is_caught() {
     }
     tokio::time::sleep(BOUND + Duration::from_millis(300)).await;
     let wrong = violations(&peer.report(), &revoked, BOUND);
-    for what in ["accepted later than the bound", "accepted after everywhere() returned", "nothing is shown"] {
+    for what in ["accepted later than the bound", "accepted after everywhere() returned", "nothing is shown"]
+    {
         let found = wrong.iter().filter(|wrong| wrong.contains(what)).count();
         assert_eq!(found, keys.len(), "{what}: {wrong:?}");
     }

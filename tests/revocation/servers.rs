@@ -106,7 +106,11 @@ async fn a_fail_over_to_a_synchronous_standby_loses_no_revocation_and_stretches_
     let (before, after) = (REVOKED / 2, REVOKED);
     let mut revoked = Vec::new();
     for at in 0..before {
-        revoked.push(Revoked { key: numbers[at], at: house.revoke_at_last(&keys[at]).await, everywhere: None });
+        revoked.push(Revoked {
+            key: numbers[at],
+            at: house.revoke_at_last(&keys[at]).await,
+            everywhere: None,
+        });
     }
     // At once: the other node may not have heard of the last ones.
     first.stop_immediate();
@@ -116,7 +120,11 @@ async fn a_fail_over_to_a_synchronous_standby_loses_no_revocation_and_stretches_
     psql(second.url(), "SELECT pg_reload_conf()");
     proxy.set_upstream(address_of(second.url()));
     let switched = now();
-    revoked.push(Revoked { key: numbers[before], at: house.revoke_at_last(&keys[before]).await, everywhere: None });
+    revoked.push(Revoked {
+        key: numbers[before],
+        at: house.revoke_at_last(&keys[before]).await,
+        everywhere: None,
+    });
     let took = recovers(&mut peer, kept, switched).await;
     println!("valid keys were accepted {took:.2?} after the switch");
     for at in before + 1..after {
@@ -140,7 +148,8 @@ async fn a_wall_clock_that_jumps_stretches_no_bound_and_expiry_follows_it() {
     peer.hammer(ending);
     peer.says(ending, "accepted").await;
     let mut revoked = Vec::new();
-    for (jump, state) in [("3600", "expired"), ("-3600", "accepted"), ("3600", "expired"), ("0", "accepted")] {
+    for (jump, state) in [("3600", "expired"), ("-3600", "accepted"), ("3600", "expired"), ("0", "accepted")]
+    {
         let (keys, numbers) = more(&house, &mut peer, 5).await;
         random_pause(50).await;
         peer.say(&format!("jump {jump}"));

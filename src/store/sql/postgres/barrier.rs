@@ -51,6 +51,10 @@ impl Look {
 }
 
 impl Barrier {
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "it goes with tokio's timers, not with a clock that a test sets"
+    )]
     pub(super) async fn pass(&self, store: &PostgresStore) -> Stored<()> {
         let since = Instant::now();
         let barrier = self.raise(store).await?;
