@@ -1,6 +1,7 @@
 //! What the door holds of the directory's data, for as long as it may be trusted.
 
 use core::sync::atomic::Ordering;
+use core::time::Duration;
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -49,14 +50,32 @@ impl Grants {
     }
 
     /// Asks the directory about some ids, and keeps what it says unless something has changed meanwhile: an answer for
-    /// each, in their order.
+    /// each, in their order. What comes too late to be relied on is asked again, for as long as the caller waits.
     pub(super) async fn ask(&self, ids: &[SecretId]) -> Result<Vec<Found>, StoreError> {
-        let began_in = self.lease.generation().load(Ordering::SeqCst);
-        let answers = self.directory.resolve(ids).await?;
+        let (began_in, answers) = loop {
+            let began_in = self.lease.generation().load(Ordering::SeqCst);
+            let sent_at = self.clock.monotonic();
+            let answers = self.directory.resolve(ids).await?;
+            if self.in_time(sent_at, began_in) {
+                break (began_in, answers);
+            }
+        };
         if answers.len() != ids.len() {
             return Err(StoreError::Corrupt { what: "the number of grants" });
         }
         Ok(ids.iter().zip(answers).map(|(id, grant)| self.keep(*id, grant, began_in)).collect())
+    }
+
+    /// Whether an answer may be relied on now. It says what was true after it was asked for; a connection that stalls may
+    /// deliver it much later. Then it is worth what a cached one is: as much as the stream vouches for.
+    fn in_time(&self, sent_at: Duration, began_in: u64) -> bool {
+        let now = self.clock.monotonic();
+        let trust = self.lease.trust();
+        now.saturating_sub(sent_at) <= trust
+            // Nothing is trusted for any time: then nothing is but what was just asked for, whenever it comes.
+            || trust.is_zero()
+            // In this order: what a poll moves the generation for, it does before it renews the lease.
+            || (self.lease.holds(now) && self.lease.generation().load(Ordering::SeqCst) == began_in)
     }
 
     fn keep(&self, id: SecretId, grant: Option<Grant>, began_in: u64) -> Found {

@@ -85,6 +85,17 @@ impl Cluster {
         Self(Held::start("hold", &[]))
     }
 
+    /// A standby of this one, which follows as it is written and answers reads.
+    #[track_caller]
+    pub fn standby(&self) -> Self {
+        Self(Held::start("standby", &[self.url()]))
+    }
+
+    /// Has a standby take over. The server before it is to be stopped first.
+    pub fn promote(&self) {
+        self.script("promote", &[]);
+    }
+
     pub fn url(&self) -> &str {
         &self.0.url
     }

@@ -65,8 +65,13 @@ pub struct Proxy {
     thread: Option<std::thread::JoinHandle<()>>,
 }
 
-/// A shape, and whom to tell that it is in force.
-type Order = (Shape, std::sync::mpsc::Sender<()>);
+/// What is to be in force, and whom to tell that it is.
+type Order = (What, std::sync::mpsc::Sender<()>);
+
+enum What {
+    Shape(Shape),
+    Upstream(SocketAddr),
+}
 
 impl Proxy {
     /// One that passes everything to `upstream` so far.
@@ -95,8 +100,17 @@ impl Proxy {
 
     /// From the return of this on, `shape` is in force, for connections that are there and for new ones.
     pub fn set(&self, shape: Shape) {
+        self.order(What::Shape(shape));
+    }
+
+    /// From the return of this on, new connections lead to this server. Those that are there stay where they are.
+    pub fn set_upstream(&self, upstream: SocketAddr) {
+        self.order(What::Upstream(upstream));
+    }
+
+    fn order(&self, what: What) {
         let (done, wait) = std::sync::mpsc::channel();
-        self.orders.as_ref().unwrap().send((shape, done)).unwrap();
+        self.orders.as_ref().unwrap().send((what, done)).unwrap();
         wait.recv().unwrap();
     }
 
@@ -132,13 +146,16 @@ impl Desk {
         loop {
             tokio::select! {
                 order = orders.recv() => {
-                    let Some((shape, done)) = order else { return };
+                    let Some((what, done)) = order else { return };
                     // To its client, a connection that waits in the kernel is there already.
                     while let Ok((client, _)) = knocking.accept() {
                         client.set_nonblocking(true).unwrap();
                         self.open(TcpStream::from_std(client).unwrap());
                     }
-                    self.obey(shape).await;
+                    match what {
+                        What::Shape(shape) => self.obey(shape).await,
+                        What::Upstream(upstream) => self.upstream = upstream,
+                    }
                     let _ = done.send(());
                 }
                 client = listener.accept() => match client {

@@ -348,7 +348,7 @@ impl Connection for Conn {
 pub(super) async fn committed(mut conn: Conn) -> Stored<()> {
     // The server answers the commit of a transaction that has failed with a rollback, and no error.
     conn.control("SELECT 1".to_owned()).await?;
-    let patience = conn.settings.patience;
+    let patience = conn.settings.answer();
     let Some(transaction) = conn.into_joined() else { return Ok(()) };
     match tokio::time::timeout(patience, transaction.commit()).await {
         Ok(Ok(())) => Ok(()),

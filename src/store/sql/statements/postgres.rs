@@ -81,8 +81,10 @@ statements! {
         "UPDATE {p}followers SET caught_up = GREATEST(caught_up, $1), seen_at = statement_timestamp() \
          WHERE id = $2";
     RAISE_BARRIER = "UPDATE {p}stream SET barrier = barrier + 1 RETURNING barrier";
+    // A row for each node that is behind the barrier, or one without.
     BEHIND =
-        "SELECT COUNT(*), COALESCE(MAX(trust), 0) FROM {p}followers WHERE caught_up < $1";
+        "SELECT s.barrier, f.caught_up, f.trust FROM {p}stream AS s \
+         LEFT JOIN {p}followers AS f ON f.caught_up < s.barrier";
     SWEEP_FOLLOWERS =
         "DELETE FROM {p}followers WHERE seen_at < statement_timestamp() - interval '1 minute' \
          AND seen_at < statement_timestamp() - 10 * trust * interval '1 millisecond'";

@@ -1,0 +1,189 @@
+//! What a verification costs on PostgreSQL whose key is not in the cache, beside the same joined `SELECT` prepared by hand,
+//! and how many queries many of them make.
+//!
+//! `PORTCULLIS_POSTGRES=postgres://… cargo bench --features postgres --bench cold`; `-- --smoke` or
+//! `PORTCULLIS_BENCH_SMOKE=1` for a short run that only shows that it works. `tests/postgres/cluster hold DIR` prints the URL
+//! of a private server.
+
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "a bench that fails has failed")]
+#![allow(clippy::cast_precision_loss, reason = "figures are shown to three digits")]
+
+#[path = "cold/flood.rs"]
+mod flood;
+#[path = "cold/house.rs"]
+mod house;
+
+use core::time::Duration;
+use std::sync::Arc;
+
+use portcullis::ports::{Clock as _, SystemClock};
+use sqlx_core::query::query_with;
+use sqlx_core::sql_str::AssertSqlSafe;
+use sqlx_postgres::{PgArguments, PgPool, PgPoolOptions};
+use tokio::runtime::{Builder, Runtime};
+
+use house::{Bench, House, stranger};
+
+/// More than fit into the cache of a door that is to be cold.
+const KEYS: usize = 1_000;
+
+fn main() {
+    let Ok(url) = std::env::var("PORTCULLIS_POSTGRES") else {
+        println!("skipped: PORTCULLIS_POSTGRES names no server (tests/postgres/cluster hold DIR starts one)");
+        return;
+    };
+    let smoke = std::env::args().any(|argument| argument == "--smoke")
+        || std::env::var_os("PORTCULLIS_BENCH_SMOKE").is_some();
+    let (keys, rounds, second) = if smoke {
+        (KEYS / 10 * 2, 1, Duration::from_millis(50))
+    } else {
+        (KEYS, 15, Duration::from_millis(500))
+    };
+    let main = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let house = main.block_on(House::new(&url, keys + 20 * rounds));
+    for (name, runtime) in [
+        ("one thread", Builder::new_current_thread().enable_all().build().unwrap()),
+        ("two threads", Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()),
+    ] {
+        cold(name, &runtime, &url, &house, keys, rounds);
+        together(name, &runtime, &url, &house, keys);
+        one_missing(name, &runtime, &url, &house);
+    }
+    main.block_on(flood::flood(&url, &house, keys, rounds, second));
+    main.block_on(house.clean_up(&url));
+}
+
+/// `RESOLVE_ALL` of `src/store/sql/statements/postgres.rs`.
+fn select(schema: &str) -> String {
+    let text = "SELECT k.id, k.workspace, k.project, k.kind, k.holder, k.name, k.environment, k.scopes, \
+         k.expires_at, k.allowlist, k.rate_limit, k.suspended_at, k.suspended_by, \
+         k.operator_suspended_at, k.operator_suspended_reason, k.revoked_at, \
+         k.created_by, k.created_at, \
+         s.id, s.key, s.digest, s.shown_to, s.created_at, s.ends_at, \
+         w.suspended_at, w.archived_at, w.service_ceiling, p.suspended_at, p.archived_at, p.rate_limit, \
+         a.id, a.suspended_at, m.role, r.role, d.id, d.name, d.permissions, d.scopes \
+         FROM {p}secrets AS s \
+         JOIN {p}keys AS k ON k.id = s.key \
+         JOIN {p}workspaces AS w ON w.id = k.workspace \
+         JOIN {p}projects AS p ON p.id = k.project \
+         LEFT JOIN {p}accounts AS a ON a.id = k.holder AND k.kind = 'personal' \
+         LEFT JOIN {p}memberships AS m ON m.workspace = k.workspace AND m.account = k.holder \
+         AND k.kind = 'personal' \
+         LEFT JOIN {p}project_memberships AS r ON r.project = k.project AND r.account = k.holder \
+         AND k.kind = 'personal' \
+         LEFT JOIN {p}roles AS d ON d.workspace = k.workspace AND d.id::text IN (m.role, r.role) \
+         WHERE s.id = ANY($1)";
+    text.replace("{p}", &format!("{schema}."))
+}
+
+async fn by_hand(pool: &PgPool, sql: &Arc<str>, id: i64) {
+    let mut given = PgArguments::default();
+    sqlx_core::arguments::Arguments::add(&mut given, vec![id]).unwrap();
+    let rows = query_with(AssertSqlSafe(Arc::clone(sql)), given).fetch_all(pool).await.unwrap();
+    assert_eq!(rows.len(), 1);
+}
+
+/// One after the other, by hand and through the door in turn, each key once a round.
+fn cold(name: &str, runtime: &Runtime, url: &str, house: &House, keys: usize, rounds: usize) {
+    let sql: Arc<str> = select(&house.schema).into();
+    let headers = house.headers.get(..keys).unwrap().to_vec();
+    let ids = house.ids.get(..keys).unwrap().to_vec();
+    let times = runtime.block_on(async {
+        let bench = Bench::open(url, house, 64).await;
+        let pool =
+            PgPoolOptions::new().max_connections(8).test_before_acquire(false).connect(url).await.unwrap();
+        // A task, so that it is scheduled as a server's are.
+        let task = tokio::spawn(async move {
+            let clock = SystemClock::new();
+            let mut of_hand = Vec::new();
+            let mut of_door = Vec::new();
+            let mut of_store = Vec::new();
+            for round in 0..=rounds {
+                let mut sums = [Vec::new(), Vec::new(), Vec::new()];
+                for (header, id) in headers.iter().zip(&ids) {
+                    let [hand, store, door] = &mut sums;
+                    let start = clock.monotonic();
+                    by_hand(&pool, &sql, *id).await;
+                    hand.push(nanos(clock.monotonic() - start));
+                    let start = clock.monotonic();
+                    bench.resolve(*id).await;
+                    store.push(nanos(clock.monotonic() - start));
+                    let start = clock.monotonic();
+                    assert!(bench.call(header).await.is_ok());
+                    door.push(nanos(clock.monotonic() - start));
+                }
+                // The first to warm up.
+                if round > 0 {
+                    let [hand, store, door] = sums.map(median);
+                    of_hand.push(hand);
+                    of_store.push(store);
+                    of_door.push(door);
+                }
+            }
+            [of_hand, of_store, of_door]
+        });
+        task.await.unwrap()
+    });
+    let [hand, store, door] = &times;
+    let ratio = |of: &[f64]| median(of.iter().zip(hand).map(|(of, hand)| of / hand).collect());
+    println!(
+        "{name}: by hand {:.1} us, the store's own call {:.1} us ({:.3} x), cold verification {:.1} us: {:.3} x",
+        median(hand.clone()) / 1_000.0,
+        median(store.clone()) / 1_000.0,
+        ratio(store),
+        median(door.clone()) / 1_000.0,
+        ratio(door),
+    );
+}
+
+/// Sixteen verifications at once, of keys that are not in the cache.
+fn together(name: &str, runtime: &Runtime, url: &str, house: &House, keys: usize) {
+    let (trips, rounds) = runtime.block_on(async {
+        let bench = Arc::new(Bench::open(url, house, 64).await);
+        assert!(bench.call(house.headers.first().unwrap()).await.is_ok());
+        let (before, mut rounds) = (bench.store.round_trips(), 0_u32);
+        for chunk in house.headers.get(1..keys).unwrap().chunks_exact(16) {
+            let calls: Vec<_> = chunk
+                .iter()
+                .map(|header| {
+                    let (bench, header) = (Arc::clone(&bench), header.clone());
+                    tokio::spawn(async move { assert!(bench.call(&header).await.is_ok()) })
+                })
+                .collect();
+            for call in calls {
+                call.await.unwrap();
+            }
+            rounds += 1;
+        }
+        (bench.store.round_trips() - before, rounds)
+    });
+    println!("{name}: 16 cold at once: {:.2} round trips", trips as f64 / f64::from(rounds));
+}
+
+fn one_missing(name: &str, runtime: &Runtime, url: &str, house: &House) {
+    let trips = runtime.block_on(async {
+        let bench = Arc::new(Bench::open(url, house, 64).await);
+        assert!(bench.call(&stranger(0)).await.is_err());
+        let before = bench.store.round_trips();
+        let calls: Vec<_> = (0..1_000)
+            .map(|_| {
+                let bench = Arc::clone(&bench);
+                tokio::spawn(async move { assert!(bench.call(&stranger(1)).await.is_err()) })
+            })
+            .collect();
+        for call in calls {
+            call.await.unwrap();
+        }
+        bench.store.round_trips() - before
+    });
+    println!("{name}: 1,000 requests at once for one key that nobody has: {trips} round trips");
+}
+
+fn nanos(time: Duration) -> f64 {
+    time.as_nanos() as f64
+}
+
+fn median(mut times: Vec<f64>) -> f64 {
+    times.sort_by(f64::total_cmp);
+    *times.get(times.len() / 2).unwrap()
+}

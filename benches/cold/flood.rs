@@ -1,0 +1,127 @@
+//! What valid keys see of a flood of well-formed unknown ones.
+
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use core::time::Duration;
+use std::sync::Arc;
+
+use portcullis::api::Reason;
+use portcullis::ports::{Clock as _, SystemClock};
+
+use super::house::{Bench, House, stranger};
+use super::{median, nanos};
+
+/// Requests with unknown keys that wait at one time.
+const FLOOD: usize = 2_000;
+
+pub async fn flood(url: &str, house: &House, keys: usize, rounds: usize, second: Duration) {
+    let bench = Arc::new(Bench::open(url, house, 64).await);
+    let strangers: Arc<Vec<_>> = Arc::new((0..200_000).map(stranger).collect());
+    let (met, never) = house.headers.split_at(keys);
+    for header in met {
+        assert!(bench.call(header).await.is_ok());
+    }
+    let mut never = never.iter();
+    let (mut quiet, mut flooded) = (Seen::default(), Seen::default());
+    let (mut asked, mut answered) = (Vec::new(), 0);
+    let clock = SystemClock::new();
+    for _ in 0..rounds {
+        quiet.look(&bench, met, &mut never, second).await;
+        let stop = Arc::new(AtomicBool::new(false));
+        let count = Arc::new(AtomicU64::new(0));
+        let attack: Vec<_> = (0..FLOOD)
+            .map(|task| {
+                tokio::spawn(attack(
+                    Arc::clone(&bench),
+                    Arc::clone(&strangers),
+                    task,
+                    Arc::clone(&stop),
+                    Arc::clone(&count),
+                ))
+            })
+            .collect();
+        tokio::time::sleep(second).await;
+        let (start, before) = (clock.monotonic(), bench.store.round_trips());
+        tokio::time::sleep(second).await;
+        asked.push((bench.store.round_trips() - before) as f64 / (clock.monotonic() - start).as_secs_f64());
+        flooded.look(&bench, met, &mut never, second).await;
+        stop.store(true, Ordering::Relaxed);
+        for task in attack {
+            task.await.unwrap();
+        }
+        answered += count.load(Ordering::Relaxed);
+    }
+    println!("flood: {answered} unknown keys answered, {:.0} queries a second", median(asked));
+    let rows = [(quiet.warm, flooded.warm), (quiet.met, flooded.met), (quiet.cold, flooded.cold)];
+    for (what, (quiet, flooded)) in ["warm", "cold, found before", "cold, never found"].iter().zip(rows) {
+        let (quiet, flooded) = (median(quiet), median(flooded));
+        println!(
+            "{what}: {:.2} us alone, {:.2} us in the flood: {:.2} x",
+            quiet / 1_000.0,
+            flooded / 1_000.0,
+            flooded / quiet
+        );
+    }
+}
+
+async fn attack(
+    bench: Arc<Bench>,
+    strangers: Arc<Vec<Vec<u8>>>,
+    task: usize,
+    stop: Arc<AtomicBool>,
+    count: Arc<AtomicU64>,
+) {
+    let mut at = task * 97;
+    while !stop.load(Ordering::Relaxed) {
+        at = (at + 1) % strangers.len();
+        let denied = bench.call(strangers.get(at).unwrap()).await.unwrap_err();
+        assert!(matches!(denied.reason(), Reason::NoSuchSecret | Reason::Crowded), "{denied:?}");
+        count.fetch_add(1, Ordering::Relaxed);
+        // What is remembered is answered without waiting.
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Nanoseconds of valid verifications.
+#[derive(Default)]
+struct Seen {
+    warm: Vec<f64>,
+    met: Vec<f64>,
+    cold: Vec<f64>,
+}
+
+impl Seen {
+    async fn look(
+        &mut self,
+        bench: &Bench,
+        met: &[Vec<u8>],
+        never: &mut std::slice::Iter<'_, Vec<u8>>,
+        during: Duration,
+    ) {
+        let clock = SystemClock::new();
+        let warm = met.last().unwrap();
+        for header in met.iter().take(10) {
+            let start = clock.monotonic();
+            assert!(bench.call(header).await.is_ok());
+            self.met.push(nanos(clock.monotonic() - start));
+            if let Some(header) = never.next() {
+                let start = clock.monotonic();
+                assert!(bench.call(header).await.is_ok());
+                self.cold.push(nanos(clock.monotonic() - start));
+            }
+        }
+        assert!(bench.call(warm).await.is_ok());
+        let until = clock.monotonic() + during;
+        while clock.monotonic() < until {
+            let start = clock.monotonic();
+            for _ in 0..1_000 {
+                assert!(bench.call(warm).await.is_ok());
+            }
+            self.warm.push(nanos(clock.monotonic() - start) / 1_000.0);
+            tokio::task::yield_now().await;
+        }
+        // Out of the cache again, for the next time.
+        for header in met.iter().rev().take(200) {
+            assert!(bench.call(header).await.is_ok());
+        }
+    }
+}
