@@ -128,17 +128,25 @@ impl<D: Database> Checker<D> {
         }
     }
 
-    /// Sends all mail that is owed, and looks for what the checks so far have found to be.
+    /// Sends all mail that is owed, and looks for what the checks so far have found to be. A mail that another node is just
+    /// taking on comes a little later.
     pub async fn check_mail(&mut self) {
         let postman = Postman::open(&self.place.mails());
-        while self.ahead.send_mail(&postman).await.unwrap().sent > 0 {}
-        self.mails.refresh();
-        for (to, kind, named) in std::mem::take(&mut self.owed) {
-            let mut mails = self.mails.find(&to, kind);
-            if !mails.any(|mail| serde_json::to_string(mail).unwrap().contains(&named)) {
-                self.found.push(format!("{to} was never sent {kind} {named}"));
+        let mut owed = std::mem::take(&mut self.owed);
+        for _ in 0..500 {
+            while self.ahead.send_mail(&postman).await.unwrap().sent > 0 {}
+            self.mails.refresh();
+            owed.retain(|(to, kind, named)| {
+                let mut mails = self.mails.find(to, kind);
+                !mails.any(|mail| serde_json::to_string(mail).unwrap().contains(named))
+            });
+            if owed.is_empty() {
+                return;
             }
+            tokio::time::sleep(Duration::from_millis(10)).await;
         }
+        let never = owed.into_iter().map(|(to, kind, named)| format!("{to} was never sent {kind} {named}"));
+        self.found.extend(never);
     }
 
     /// The same for everything that there ever was, when no node is left: then nothing is unsettled, and all chains are
@@ -176,7 +184,8 @@ impl<D: Database> Checker<D> {
         panic!("the database does not come back");
     }
 
-    fn read_journal(&mut self) {
+    /// Takes up what the nodes have written since.
+    pub fn read_journal(&mut self) {
         for Line { node, number, said } in self.journal.lines() {
             let at = (node, number);
             match said {
@@ -233,7 +242,9 @@ impl<D: Database> Checker<D> {
                 self.touched.insert(key.clone());
                 self.keys.entry(key.clone()).or_default().tell(intent, told);
             }
-            Intent::Grant { .. } | Intent::Limit { .. } | Intent::Settle { .. } => self.money.tell(intent, told),
+            Intent::Grant { .. } | Intent::Limit { .. } | Intent::Settle { .. } => {
+                self.money.tell(intent, told)
+            }
         }
     }
 

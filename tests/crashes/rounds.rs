@@ -14,6 +14,8 @@ use crate::house::{Database, Deed, LEASE, Place, budget, cost, dashboard, email}
 use crate::nodes::Node;
 
 const NODES: usize = 2;
+/// In every so many rounds, each kind of change is made at least once.
+const SURELY: u64 = 5;
 
 /// How often.
 pub fn rounds() -> usize {
@@ -42,6 +44,18 @@ impl<D: Database> Rounds<D> {
     /// Lets the nodes work for a moment that differs from round to round.
     pub async fn work(&mut self) {
         self.round += 1;
+        // On a machine that is busy with other things, until the slowest changes have been made now and then.
+        if self.round.is_multiple_of(SURELY) {
+            for kind in ["verify", "offboard"] {
+                let before = self.checker.acknowledged_of(kind);
+                let since = Instant::now();
+                while self.checker.acknowledged_of(kind) == before {
+                    assert!(since.elapsed() < Duration::from_mins(1), "no {kind} is acknowledged any more");
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                    self.checker.read_journal();
+                }
+            }
+        }
         tokio::time::sleep(Duration::from_millis(80 + self.round * 7_919 % 240)).await;
     }
 
@@ -100,10 +114,10 @@ impl<D: Database> Rounds<D> {
             self.checker.open(),
             self.checker.mails(),
         );
-        let least = usize::try_from(self.round).unwrap();
-        for kind in ["sign_up", "verify", "join", "offboard", "issue", "rotate", "revoke", "grant", "settle"] {
+        let least = usize::try_from(self.round / SURELY).unwrap();
+        for kind in ["sign_up", "join", "issue", "rotate", "suspend", "revoke", "grant", "limit", "settle"] {
             let done = self.checker.acknowledged_of(kind);
-            assert!(done >= least.div_ceil(4), "{done} of {kind} in {least} rounds is no load");
+            assert!(done >= least, "{done} of {kind} in {} rounds is no load", self.round);
         }
         std::mem::take(&mut self.checker.counts.codes)
     }

@@ -9,7 +9,11 @@ use crate::rounds::Rounds;
 
 /// What is bent, how, and what has to be found.
 const BENDS: [(&str, &str, &str); 13] = [
-    ("a key is lost", "DELETE FROM portcullis_keys WHERE id = (SELECT max(id) FROM portcullis_keys)", "is lost"),
+    (
+        "a key is lost",
+        "DELETE FROM portcullis_keys WHERE id = (SELECT max(id) FROM portcullis_keys)",
+        "is lost",
+    ),
     (
         "a revocation is lost",
         "UPDATE portcullis_keys SET revoked_at = NULL WHERE name LIKE 'key-%'",

@@ -6,8 +6,8 @@ use portcullis::id::{AccountId, KeyId, OperationId};
 use portcullis::store::Snapshot;
 use portcullis::store::record::{Action, Key, KeyKind, KeySecret, Target};
 
-use super::told::{Step, Told, settle};
 use super::Checker;
+use super::told::{Step, Told, settle};
 use crate::house::Database;
 use crate::journal::Intent;
 
@@ -112,7 +112,10 @@ impl<D: Database> Checker<D> {
             }
         }
         if rotated.len() != rotations {
-            found.push(format!("{name}: rotated {rotations} times, with {} secrets in the log", rotated.len()));
+            found.push(format!(
+                "{name}: rotated {rotations} times, with {} secrets in the log",
+                rotated.len()
+            ));
         }
         let mut tells = |step: &mut Option<Step>, action, what: &str| {
             let effects = [("its entry in the log", log.tells(action, target))];
@@ -163,11 +166,8 @@ struct State {
 
 impl State {
     fn compare(&self, name: &str, key: &Key, found: &mut Vec<String>) {
-        let kind = if self.service {
-            KeyKind::Service(self.custodian)
-        } else {
-            KeyKind::Personal(key.created_by)
-        };
+        let kind =
+            if self.service { KeyKind::Service(self.custodian) } else { KeyKind::Personal(key.created_by) };
         for (what, right) in [
             ("suspension", key.suspended.is_some() == self.suspended),
             ("revocation", key.revoked_at.is_some() == self.revoked),

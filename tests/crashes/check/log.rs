@@ -106,6 +106,9 @@ pub async fn verify_all(operator: &Operator, chain: ChainId, ends: &[Head], foun
         found.push(format!("{chain}: {:?}, {} of {} ends", report.finding, report.checkpoints, known.len()));
     }
     if report.unsealed > 0 || report.head.sequence == 0 {
-        found.push(format!("{chain}: {} entries unsealed at the end, {} sealed", report.unsealed, report.lines));
+        found.push(format!(
+            "{chain}: {} entries unsealed at the end, {} sealed",
+            report.unsealed, report.lines
+        ));
     }
 }

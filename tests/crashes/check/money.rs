@@ -7,8 +7,8 @@ use portcullis::spend::{Day, Meter};
 use portcullis::store::Snapshot;
 use portcullis::store::record::{Action, Limited, Target};
 
-use super::told::{Step, Told, settle};
 use super::Checker;
+use super::told::{Step, Told, settle};
 use crate::house::{Database, FIRST_CREDIT};
 use crate::journal::Intent;
 
@@ -99,13 +99,16 @@ impl<D: Database> Checker<D> {
                     let slot = self.deed.limited.iter().position(|limited| *limited == project).unwrap();
                     let may_be = self.money.limits.entry(slot).or_default();
                     if !may_be.contains(&amount) {
-                        found.push(format!("the limit of slot {slot} is {amount}, and not one of {may_be:?}"));
+                        found
+                            .push(format!("the limit of slot {slot} is {amount}, and not one of {may_be:?}"));
                     }
                     let target = Target::Project(project);
                     let mut entries = self.logs[0].about(target).filter(|e| e.action == Action::LimitSet);
                     let kept = serde_json::to_value(book.limit.amount).unwrap();
                     if !entries.any(|entry| entry.after.as_ref().unwrap()["amount"] == kept) {
-                        found.push(format!("the limit of slot {slot} is {amount}, and the log does not say so"));
+                        found.push(format!(
+                            "the limit of slot {slot} is {amount}, and the log does not say so"
+                        ));
                     }
                 }
                 _ => {}
@@ -128,7 +131,10 @@ impl Settled {
         let held = if which == "leased" { meter.held.millionths() } else { 0 };
         let known = settled + held + unaccounted.millionths();
         if self.acknowledged > known {
-            found.push(format!("{which}: {} was acknowledged, {known} is known: {meter:?}", self.acknowledged));
+            found.push(format!(
+                "{which}: {} was acknowledged, {known} is known: {meter:?}",
+                self.acknowledged
+            ));
         }
         if settled > self.acknowledged + self.open {
             let most = self.acknowledged + self.open;

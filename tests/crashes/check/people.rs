@@ -105,12 +105,13 @@ impl<D: Database> Checker<D> {
             texts.next().map(|text| text.parse::<InvitationId>().unwrap())
         });
         let id = waits.or(joined);
-        let told = id.is_some_and(|id| {
-            self.logs[person.team].tells(Action::MemberInvited, Target::Invitation(id))
-        });
-        let effects = [("an invitation, or a membership by it", id.is_some()), ("its entry in the log", told)];
+        let told =
+            id.is_some_and(|id| self.logs[person.team].tells(Action::MemberInvited, Target::Invitation(id)));
+        let effects =
+            [("an invitation, or a membership by it", id.is_some()), ("its entry in the log", told)];
         let was_done = Person::is_done(person.invite.as_ref());
-        let invited = settle(person.invite.as_mut(), &format!("{name} is invited"), &effects, &mut self.found);
+        let invited =
+            settle(person.invite.as_mut(), &format!("{name} is invited"), &effects, &mut self.found);
         if invited && !was_done {
             self.owed.push((name.to_owned(), "invited", String::new()));
         }
