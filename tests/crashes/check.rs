@@ -32,6 +32,8 @@ pub struct Counts {
     pub acknowledged: usize,
     pub refused: usize,
     pub unknown: usize,
+    /// Reservations for which there was too little money.
+    pub short: usize,
     /// Refusals by their codes.
     pub codes: BTreeMap<String, usize>,
     /// Acknowledgements by what they are of.
@@ -45,17 +47,32 @@ struct Team {
     entries: Vec<Entry>,
 }
 
-pub struct Checker<D> {
+/// What a checker reads and sends through.
+struct Doors<D> {
     store: D,
-    place: Place,
-    deed: Deed,
     operator: Operator,
     /// A dashboard whose clock is ahead: what a killed node had taken on is due there.
     ahead: Dashboard,
+}
+
+impl<D: Database> Doors<D> {
+    fn of(store: D) -> Self {
+        let now = jiff::Timestamp::now().checked_add(jiff::SignedDuration::from_mins(10)).unwrap();
+        let ahead = dashboard(&store).clock(Arc::new(ManualClock::at(now))).build().unwrap();
+        let present = dashboard(&store).build().unwrap();
+        Self { operator: Operator::of(&present, "checker").unwrap(), ahead, store }
+    }
+}
+
+pub struct Checker<D> {
+    /// None while nobody is to have the database open.
+    doors: Option<Doors<D>>,
+    place: Place,
+    deed: Deed,
     journal: Tail,
     mails: Mails,
     /// What each line of the journal that is not answered yet is about.
-    open: HashMap<(u32, u64), Intent>,
+    unanswered: HashMap<(u32, u64), Intent>,
     people: BTreeMap<String, Person>,
     keys: BTreeMap<String, KeyStory>,
     money: Money,
@@ -72,15 +89,11 @@ pub struct Checker<D> {
 impl<D: Database> Checker<D> {
     pub fn new(store: D, place: &Place) -> Self {
         let deed = Deed::read(place);
-        let now = jiff::Timestamp::now().checked_add(jiff::SignedDuration::from_mins(10)).unwrap();
-        let ahead = dashboard(&store).clock(Arc::new(ManualClock::at(now))).build().unwrap();
-        let present = dashboard(&store).build().unwrap();
         Self {
-            operator: Operator::of(&present, "checker").unwrap(),
-            ahead,
+            doors: Some(Doors::of(store)),
             journal: Tail::open(&place.journal()),
             mails: Mails::of(Tail::open(&place.mails())),
-            open: HashMap::new(),
+            unanswered: HashMap::new(),
             people: BTreeMap::new(),
             keys: BTreeMap::new(),
             money: Money::default(),
@@ -90,10 +103,27 @@ impl<D: Database> Checker<D> {
             owed: Vec::new(),
             counts: Counts::default(),
             found: Vec::new(),
-            store,
             place: place.clone(),
             deed,
         }
+    }
+
+    /// Lets go of the database.
+    pub fn close(&mut self) {
+        self.doors = None;
+    }
+
+    /// Has it again.
+    pub fn open(&mut self, store: D) {
+        self.doors = Some(Doors::of(store));
+    }
+
+    fn doors(&self) -> &Doors<D> {
+        self.doors.as_ref().expect("the database is open")
+    }
+
+    pub fn store(&self) -> &D {
+        &self.doors().store
     }
 
     /// Reads what the nodes wrote and looks at what that is about, all in one snapshot. No node may write meanwhile; what
@@ -123,7 +153,8 @@ impl<D: Database> Checker<D> {
             self.check_key(snapshot, name).await;
         }
         self.check_money(snapshot).await;
-        for discrepancy in self.operator.check_ledger(self.deed.teams[0]).await.unwrap() {
+        let operator = self.doors().operator.clone();
+        for discrepancy in operator.check_ledger(self.deed.teams[0]).await.unwrap() {
             self.found.push(format!("the books do not fit: {discrepancy:?}"));
         }
     }
@@ -134,7 +165,7 @@ impl<D: Database> Checker<D> {
         let postman = Postman::open(&self.place.mails());
         let mut owed = std::mem::take(&mut self.owed);
         for _ in 0..500 {
-            while self.ahead.send_mail(&postman).await.unwrap().sent > 0 {}
+            while self.doors().ahead.send_mail(&postman).await.unwrap().sent > 0 {}
             self.mails.refresh();
             owed.retain(|(to, kind, named)| {
                 let mut mails = self.mails.find(to, kind);
@@ -152,7 +183,7 @@ impl<D: Database> Checker<D> {
     /// The same for everything that there ever was, when no node is left: then nothing is unsettled, and all chains are
     /// verified from their first entries, through every place at which they were seen to end.
     pub async fn check_all(&mut self) {
-        while self.ahead.seal_audit().await.unwrap().entries > 0 {}
+        while self.doors().ahead.seal_audit().await.unwrap().entries > 0 {}
         self.read_journal();
         self.touched = self.people.keys().chain(self.keys.keys()).cloned().collect();
         self.check().await;
@@ -161,8 +192,9 @@ impl<D: Database> Checker<D> {
         self.check_nothing_else().await;
         let mut chains: Vec<_> = self.logs.iter().chain([&self.accounts]).map(Log::ends).collect();
         chains.extend(self.people.values().filter_map(|person| person.home).map(log::from_start));
+        let operator = self.doors().operator.clone();
         for (chain, ends) in chains {
-            log::verify_all(&self.operator, chain, &ends, &mut self.found).await;
+            log::verify_all(&operator, chain, &ends, &mut self.found).await;
         }
     }
 
@@ -176,7 +208,7 @@ impl<D: Database> Checker<D> {
     /// A snapshot, as soon as the database is there.
     async fn snapshot(&self) -> Box<dyn Snapshot> {
         for _ in 0..500 {
-            if let Ok(snapshot) = self.store.begin_read().await {
+            if let Ok(snapshot) = self.store().begin_read().await {
                 return snapshot;
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
@@ -191,8 +223,7 @@ impl<D: Database> Checker<D> {
             match said {
                 Said::Intends(intent) => {
                     self.tell(&intent, Told::Nothing);
-                    self.open.insert(at, intent);
-                    continue;
+                    self.unanswered.insert(at, intent);
                 }
                 Said::Did(promised) => {
                     self.counts.acknowledged += 1;
@@ -203,17 +234,18 @@ impl<D: Database> Checker<D> {
                     *self.counts.codes.entry(code).or_default() += 1;
                     self.answer(at, Told::Refused);
                 }
+                Said::Short => self.counts.short += 1,
                 // As good as no answer.
                 Said::Unknown => {
                     self.counts.unknown += 1;
-                    self.open.remove(&at);
+                    self.unanswered.remove(&at);
                 }
             }
         }
     }
 
     fn answer(&mut self, at: (u32, u64), told: Told) {
-        let intent = self.open.remove(&at).expect("an answer to nothing");
+        let intent = self.unanswered.remove(&at).expect("an answer to nothing");
         if matches!(told, Told::Did(_)) {
             *self.counts.of.entry(intent.kind()).or_default() += 1;
         }
@@ -243,7 +275,7 @@ impl<D: Database> Checker<D> {
                 self.keys.entry(key.clone()).or_default().tell(intent, told);
             }
             Intent::Grant { .. } | Intent::Limit { .. } | Intent::Settle { .. } => {
-                self.money.tell(intent, told)
+                self.money.tell(intent, told);
             }
         }
     }
@@ -253,9 +285,13 @@ impl<D: Database> Checker<D> {
         self.counts.of.get(kind).copied().unwrap_or_default()
     }
 
-    /// How many intents nobody was told the end of.
-    pub fn open(&self) -> usize {
-        self.open.len()
+    /// Of how many changes nobody was told the end, and how many of those were made all the same. Settlements aside.
+    pub fn unanswered(&self) -> (usize, usize) {
+        let people = self.people.values().flat_map(Person::steps);
+        let keys = self.keys.values().flat_map(KeyStory::steps);
+        let steps = people.chain(keys).chain(self.money.steps());
+        let open: Vec<_> = steps.filter(|step| matches!(step.told, Told::Nothing)).collect();
+        (open.len(), open.iter().filter(|step| step.seen).count())
     }
 
     pub fn mails(&self) -> usize {

@@ -218,4 +218,4 @@ impl Deed {
 }
 
 /// Soon used up, so that spending runs into the end of it again and again.
-pub const FIRST_CREDIT: i64 = 10_000;
+pub const FIRST_CREDIT: i64 = 3_000;

@@ -69,6 +69,8 @@ pub enum Said {
     Refused(String),
     /// Nobody could tell.
     Unknown,
+    /// A reservation was refused for want of money: nothing was to come of it.
+    Short,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -106,6 +108,11 @@ impl Journal {
         };
         self.write(number, said);
         answer.ok()
+    }
+
+    /// A reservation was refused.
+    pub fn short(&self) {
+        self.write(self.numbers.fetch_add(1, Ordering::Relaxed), Said::Short);
     }
 
     fn write(&self, number: u64, said: Said) {

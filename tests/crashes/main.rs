@@ -13,7 +13,8 @@
 //! | chains verify | each continues behind the end that it was last seen to have, and verifies as a whole at the end |
 //! | no limit is overspent | each sum is that of its entries, within its limit and recorded overrun; what was acknowledged is in it |
 //!
-//! `PORTCULLIS_CRASH_ROUNDS` says how often; a hundred times unless it does.
+//! `PORTCULLIS_CRASH_ROUNDS=100` makes it a hundred times, which takes a minute or two for each test; `tests/run` does
+//! that. Without it there are ten rounds.
 
 #![allow(
     clippy::unwrap_used,
@@ -80,6 +81,19 @@ mod sqlite {
             test.kill_one().await;
         }
         test.end("sqlite").await;
+    }
+
+    /// ASVS-5.0-2.3.3, ATK-SPEND-04, M26: what an immediate stop of the server is where there is none: SIGKILL to all
+    /// processes on the file at once, so that whoever opens it next has to recover it
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_hundred_ends_of_all_nodes_at_once_lose_nothing_that_was_acknowledged() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = Place::on_sqlite(folder.path());
+        let mut test = Rounds::begin(place.sqlite(), place.clone()).await;
+        for _ in 0..rounds() {
+            test.kill_all(|| place.sqlite()).await;
+        }
+        test.end("sqlite, all").await;
     }
 }
 

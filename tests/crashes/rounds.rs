@@ -17,13 +17,12 @@ const NODES: usize = 2;
 /// In every so many rounds, each kind of change is made at least once.
 const SURELY: u64 = 5;
 
-/// How often.
+/// How often: ten times, unless the environment says otherwise.
 pub fn rounds() -> usize {
-    std::env::var("PORTCULLIS_CRASH_ROUNDS").map_or(100, |text| text.parse().unwrap())
+    std::env::var("PORTCULLIS_CRASH_ROUNDS").map_or(10, |text| text.parse().unwrap())
 }
 
 pub struct Rounds<D> {
-    store: D,
     place: Place,
     pub checker: Checker<D>,
     nodes: Vec<Node>,
@@ -37,8 +36,8 @@ impl<D: Database> Rounds<D> {
         let began = Instant::now();
         Deed::found(&place, &store).await;
         let nodes = (0..NODES).map(|slot| Node::start(&place, slot)).collect();
-        let checker = Checker::new(store.clone(), &place);
-        Self { store, place, checker, nodes, round: 0, began, checking: Duration::ZERO }
+        let checker = Checker::new(store, &place);
+        Self { place, checker, nodes, round: 0, began, checking: Duration::ZERO }
     }
 
     /// Lets the nodes work for a moment that differs from round to round.
@@ -66,6 +65,18 @@ impl<D: Database> Rounds<D> {
         self.nodes.remove(slot).kill();
         self.check().await;
         self.nodes.insert(slot, Node::start(&self.place, slot));
+        self.check_mail().await;
+    }
+
+    /// Kills all nodes at once, lets go of the database as well, and has it opened again by `open`: as after the end of the
+    /// machine's last process on it.
+    pub async fn kill_all(&mut self, open: impl Fn() -> D) {
+        self.work().await;
+        self.nodes.drain(..).for_each(Node::kill);
+        self.checker.close();
+        self.checker.open(open());
+        self.check().await;
+        self.nodes = (0..NODES).map(|slot| Node::start(&self.place, slot)).collect();
         self.check_mail().await;
     }
 
@@ -100,10 +111,12 @@ impl<D: Database> Rounds<D> {
         self.checker.assert_sound("at the end");
         self.account_for_all().await;
         self.signs_in().await;
-        let ((spent, open), counts) = (self.checker.spent(), &self.checker.counts);
+        let ((spent, perhaps), counts) = (self.checker.spent(), &self.checker.counts);
+        let (open, made) = self.checker.unanswered();
         println!(
-            "{which}: {} rounds in {:?}, {:?} of it checking; {} acknowledged, {} refused {:?}, {} unknown, {} without \
-             an answer; {} mails; {spent} spent, {open} perhaps",
+            "{which}: {} rounds in {:?}, {:?} of it checking; {} acknowledged, {} refused {:?}, {} unknown; {open} \
+             without an answer, {made} of them made; {} mails; {spent} spent, {perhaps} perhaps, {} \
+             times there was too little",
             self.round,
             self.began.elapsed(),
             self.checking,
@@ -111,9 +124,10 @@ impl<D: Database> Rounds<D> {
             counts.refused,
             counts.codes,
             counts.unknown,
-            self.checker.open(),
             self.checker.mails(),
+            counts.short,
         );
+        assert!(counts.short > 0, "spending never ran into the end of the credit");
         let least = usize::try_from(self.round / SURELY).unwrap();
         for kind in ["sign_up", "join", "issue", "rotate", "suspend", "revoke", "grant", "limit", "settle"] {
             let done = self.checker.acknowledged_of(kind);
@@ -126,7 +140,7 @@ impl<D: Database> Rounds<D> {
     pub async fn quiet(&mut self) {
         self.nodes.drain(..).for_each(Node::stop);
         tokio::time::sleep(LEASE + Duration::from_millis(200)).await;
-        let node = budget(&self.store);
+        let node = budget(self.checker.store());
         for _ in 0..20 {
             node.beat().await.unwrap();
         }
@@ -134,7 +148,7 @@ impl<D: Database> Rounds<D> {
 
     /// Says of all that is unaccounted that nothing was spent: then everything is settled or can be spent again.
     async fn account_for_all(&mut self) {
-        let people = dashboard(&self.store).build().unwrap();
+        let people = dashboard(self.checker.store()).build().unwrap();
         let operator = Operator::of(&people, "tests").unwrap();
         let deed = Deed::read(&self.place);
         let team = deed.teams[0];
@@ -150,7 +164,7 @@ impl<D: Database> Rounds<D> {
             }
         }
         assert_eq!(operator.check_ledger(team).await.unwrap(), []);
-        let mut snapshot = self.store.begin_read().await.unwrap();
+        let mut snapshot = self.checker.store().begin_read().await.unwrap();
         let today = portcullis::spend::Day::of(jiff::Timestamp::now());
         let books = snapshot.all_books(team, today, None, 500).await.unwrap();
         let pool = books.iter().find(|book| book.limit.of == Limited::Pool).unwrap();
@@ -160,7 +174,7 @@ impl<D: Database> Rounds<D> {
 
     /// Some of those who have signed up come back with their passwords.
     async fn signs_in(&mut self) {
-        let people = dashboard(&self.store).build().unwrap();
+        let people = dashboard(self.checker.store()).build().unwrap();
         let signed_up = self.checker.accounts();
         assert!(!signed_up.is_empty());
         for name in signed_up.iter().step_by(signed_up.len().div_ceil(5)) {

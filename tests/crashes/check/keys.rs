@@ -53,7 +53,7 @@ impl KeyStory {
         self.id
     }
 
-    fn steps(&self) -> impl Iterator<Item = &Step> {
+    pub fn steps(&self) -> impl Iterator<Item = &Step> {
         let operations = self.issue.iter().chain(&self.rotations).map(|(_, _, step)| step);
         operations.chain([&self.suspend, &self.resume, &self.revoke].into_iter().flatten())
     }

@@ -29,6 +29,11 @@ struct Settled {
 }
 
 impl Money {
+    /// Each grant.
+    pub fn steps(&self) -> impl Iterator<Item = &Step> {
+        self.grants.values().map(|(_, step)| step)
+    }
+
     pub fn tell(&mut self, intent: &Intent, told: Told) {
         match (intent, told) {
             (Intent::Grant { grant, millionths }, _) => {

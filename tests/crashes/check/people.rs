@@ -5,6 +5,7 @@ use portcullis::id::{AccountId, Id as _, InvitationId, WorkspaceId};
 use portcullis::store::Snapshot;
 use portcullis::store::record::{Action, Target};
 
+use super::keys::KeyStory;
 use super::log::Log;
 use super::told::{Step, Told, settle};
 use super::{Checker, Team};
@@ -44,7 +45,7 @@ impl Person {
         step.get_or_insert(Step::new(told)).told = told;
     }
 
-    fn steps(&self) -> impl Iterator<Item = &Step> {
+    pub fn steps(&self) -> impl Iterator<Item = &Step> {
         [&self.sign_up, &self.verify, &self.invite, &self.join, &self.offboard].into_iter().flatten()
     }
 
@@ -191,7 +192,7 @@ impl<D: Database> Checker<D> {
         [personal, service]: [&String; 2],
     ) -> Vec<(&'static str, bool)> {
         let log = &self.logs[person.team];
-        let id = |name: &String| self.keys.get(name).and_then(|story| story.id());
+        let id = |name: &String| self.keys.get(name).and_then(KeyStory::id);
         let (Some(personal), Some(service)) = (id(personal), id(service)) else {
             return vec![("keys that were acknowledged", false)];
         };

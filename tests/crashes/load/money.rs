@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use portcullis::access::Scope;
 use portcullis::api::{ApiDoor, ApiRequest, Caller};
-use portcullis::budget::Budget;
+use portcullis::budget::{Budget, SpendError};
 use portcullis::dashboard::{Grant, NewLimit};
 use portcullis::error::Coded as _;
 use portcullis::money::{Amount, Credits};
@@ -35,7 +35,14 @@ pub async fn spend(node: Arc<Node>, budget: Budget, exact: bool, caller: Caller)
         pause(&mut turn, if exact { 10 } else { 5 }).await;
         let wanted = i64::try_from((turn >> 40) % 50 + 1).unwrap();
         let amount = Amount::new(Credits::from_millionths(wanted)).unwrap();
-        let Ok(work) = budget.reserve(caller.purse(), amount).await else { continue };
+        let work = match budget.reserve(caller.purse(), amount).await {
+            Ok(work) => work,
+            Err(SpendError::Refused(_)) => {
+                node.journal.short();
+                continue;
+            }
+            Err(_) => continue,
+        };
         pause(&mut turn, 3).await;
         if (turn >> 50).is_multiple_of(8) {
             // Given back.
@@ -56,7 +63,7 @@ pub async fn grant_and_limit(node: Arc<Node>) {
             return;
         }
         pause(&mut turn, 30).await;
-        let (grant, millionths) = (node.name("grant"), 1_000 + number);
+        let (grant, millionths) = (node.name("grant"), 50 + number);
         let intent = Intent::Grant { grant: grant.clone(), millionths };
         let what = Grant::Purchase(Credits::from_millionths(millionths));
         let work = async {
