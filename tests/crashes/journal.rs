@@ -83,12 +83,14 @@ pub struct Line {
 /// The writing end, of one node.
 pub struct Journal {
     file: File,
+    /// Which node's.
+    pub node: u32,
     numbers: AtomicU64,
 }
 
 impl Journal {
-    pub fn open(path: &Path) -> Self {
-        Self { file: appending(path), numbers: AtomicU64::new(0) }
+    pub fn open(path: &Path, node: u32) -> Self {
+        Self { file: appending(path), node, numbers: AtomicU64::new(0) }
     }
 
     /// Does it, with what is said before and after on the record.
@@ -116,7 +118,7 @@ impl Journal {
     }
 
     fn write(&self, number: u64, said: Said) {
-        append(&self.file, &Line { node: std::process::id(), number, said });
+        append(&self.file, &Line { node: self.node, number, said });
     }
 }
 

@@ -34,12 +34,17 @@ pub struct Node {
 impl Node {
     /// A name that nobody else has.
     fn name(&self, kind: &str) -> String {
-        format!("{kind}-{}-{}", std::process::id(), self.names.fetch_add(1, Ordering::Relaxed))
+        format!("{kind}-{}-{}", self.journal.node, self.names.fetch_add(1, Ordering::Relaxed))
     }
 
     fn operation(&self) -> OperationId {
         let number = self.names.fetch_add(1, Ordering::Relaxed);
-        OperationId::from_uuid(uuid::Uuid::from_u64_pair(u64::from(std::process::id()), number))
+        OperationId::from_uuid(uuid::Uuid::from_u64_pair(u64::from(self.journal.node), number))
+    }
+
+    /// Where the pauses of a part of the load begin.
+    fn seed(&self, part: u64) -> u64 {
+        u64::from(self.journal.node) * 1_000 + part
     }
 
     fn is_over(&self) -> bool {
@@ -71,14 +76,19 @@ async fn pause(turn: &mut u64, most: u64) {
 }
 
 /// Works until `ended` does; a part that fails ends the process.
-pub async fn run<D: Database>(store: D, place: &Place, slot: usize, ended: impl Future<Output = ()>) {
+pub async fn run<D: Database>(
+    store: D,
+    place: &Place,
+    (slot, number): (usize, u32),
+    ended: impl Future<Output = ()>,
+) {
     let deed = Deed::read(place);
     let people = dashboard(&store).build().unwrap();
     let node = Arc::new(Node {
         slot,
         ann: deed.ann(&people).await,
         operator: Operator::of(&people, "tests").unwrap(),
-        journal: Journal::open(&place.journal()),
+        journal: Journal::open(&place.journal(), number),
         mails: Mutex::new(Mails::of(Tail::at_end(&place.mails()))),
         names: AtomicU64::new(0),
         over: AtomicBool::new(false),
@@ -126,7 +136,7 @@ async fn send_mail(node: Arc<Node>, postman: Postman) {
 }
 
 async fn keep_house(node: Arc<Node>) {
-    let mut turn = u64::from(std::process::id());
+    let mut turn = node.seed(30);
     while !node.is_over() {
         drop(node.people.seal_audit().await);
         drop(node.people.sweep().await);

@@ -51,7 +51,7 @@ async fn the_node() {
         return;
     };
     let place = Place { database, folder: folder.into() };
-    let slot = std::env::var(nodes::SLOT).unwrap().parse().unwrap();
+    let which = (of_env(nodes::SLOT), of_env(nodes::NUMBER));
     // The end of the input is the end of the work.
     let (ends, ended) = tokio::sync::oneshot::channel();
     std::thread::spawn(move || {
@@ -63,9 +63,13 @@ async fn the_node() {
     let ended = async { ended.await.unwrap() };
     #[cfg(feature = "postgres")]
     if place.database.starts_with("postgres://") {
-        return load::run(place.postgres().await, &place, slot, ended).await;
+        return load::run(place.postgres().await, &place, which, ended).await;
     }
-    load::run(place.sqlite(), &place, slot, ended).await;
+    load::run(place.sqlite(), &place, which, ended).await;
+}
+
+fn of_env<T: std::str::FromStr<Err: std::fmt::Debug>>(name: &str) -> T {
+    std::env::var(name).unwrap().parse().unwrap()
 }
 
 mod sqlite {

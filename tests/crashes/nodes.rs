@@ -9,6 +9,7 @@ use crate::house::Place;
 pub const DATABASE: &str = "PORTCULLIS_TEST_DATABASE";
 pub const FOLDER: &str = "PORTCULLIS_TEST_FOLDER";
 pub const SLOT: &str = "PORTCULLIS_TEST_SLOT";
+pub const NUMBER: &str = "PORTCULLIS_TEST_NUMBER";
 
 /// A node in a process of its own: this binary, started again.
 pub struct Node {
@@ -17,13 +18,14 @@ pub struct Node {
 }
 
 impl Node {
-    /// Starts one; it works as soon as this returns.
-    pub fn start(place: &Place, slot: usize) -> Self {
+    /// Starts one, under a number that no other has had; it works as soon as this returns.
+    pub fn start(place: &Place, slot: usize, number: u32) -> Self {
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args(["the_node", "--exact", "--nocapture"])
             .env(DATABASE, &place.database)
             .env(FOLDER, &place.folder)
             .env(SLOT, slot.to_string())
+            .env(NUMBER, number.to_string())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

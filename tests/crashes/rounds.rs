@@ -26,6 +26,8 @@ pub struct Rounds<D> {
     place: Place,
     pub checker: Checker<D>,
     nodes: Vec<Node>,
+    /// How many nodes there ever were.
+    started: u32,
     round: u64,
     began: Instant,
     checking: Duration,
@@ -35,9 +37,17 @@ impl<D: Database> Rounds<D> {
     pub async fn begin(store: D, place: Place) -> Self {
         let began = Instant::now();
         Deed::found(&place, &store).await;
-        let nodes = (0..NODES).map(|slot| Node::start(&place, slot)).collect();
         let checker = Checker::new(store, &place);
-        Self { place, checker, nodes, round: 0, began, checking: Duration::ZERO }
+        let nodes = Vec::new();
+        let (started, round, checking) = (0, 0, Duration::ZERO);
+        let mut test = Self { place, checker, nodes, started, round, began, checking };
+        (0..NODES).for_each(|slot| test.start(slot));
+        test
+    }
+
+    fn start(&mut self, slot: usize) {
+        self.started += 1;
+        self.nodes.insert(slot, Node::start(&self.place, slot, self.started));
     }
 
     /// Lets the nodes work for a moment that differs from round to round.
@@ -64,7 +74,7 @@ impl<D: Database> Rounds<D> {
         let slot = usize::try_from(self.round).unwrap() % NODES;
         self.nodes.remove(slot).kill();
         self.check().await;
-        self.nodes.insert(slot, Node::start(&self.place, slot));
+        self.start(slot);
         self.check_mail().await;
     }
 
@@ -76,7 +86,7 @@ impl<D: Database> Rounds<D> {
         self.checker.close();
         self.checker.open(open());
         self.check().await;
-        self.nodes = (0..NODES).map(|slot| Node::start(&self.place, slot)).collect();
+        (0..NODES).for_each(|slot| self.start(slot));
         self.check_mail().await;
     }
 

@@ -12,7 +12,7 @@ use crate::journal::{Intent, Promised, leaves_open};
 
 /// Ann's, one after the other.
 pub async fn come_and_go(node: Arc<Node>, team: usize) {
-    let mut turn = u64::from(std::process::id()) + 2 + team as u64;
+    let mut turn = node.seed(2) + team as u64;
     let mut number = 0_u64;
     while !node.is_over() {
         number += 1;

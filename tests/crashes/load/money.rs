@@ -30,7 +30,7 @@ pub async fn spenders<D: Database>(store: &D, deed: &Deed) -> Vec<(bool, Caller)
 }
 
 pub async fn spend(node: Arc<Node>, budget: Budget, exact: bool, caller: Caller) {
-    let mut turn = u64::from(std::process::id()) + 10 + u64::from(exact);
+    let mut turn = node.seed(10) + u64::from(exact);
     while !node.is_over() {
         pause(&mut turn, if exact { 10 } else { 5 }).await;
         let wanted = i64::try_from((turn >> 40) % 50 + 1).unwrap();
@@ -57,7 +57,7 @@ pub async fn spend(node: Arc<Node>, budget: Budget, exact: bool, caller: Caller)
 }
 
 pub async fn grant_and_limit(node: Arc<Node>) {
-    let mut turn = u64::from(std::process::id()) + 20;
+    let mut turn = node.seed(20);
     for number in 1_i64.. {
         if node.is_over() {
             return;

@@ -14,7 +14,7 @@ use crate::house::email;
 use crate::journal::{Intent, Promised};
 
 pub async fn sign_up(node: Arc<Node>) {
-    let (mut turn, nowhere) = (u64::from(std::process::id()), Source::unknown());
+    let (mut turn, nowhere) = (node.seed(0), Source::unknown());
     while !node.is_over() {
         pause(&mut turn, 20).await;
         let address = format!("{}@signs-up.example", node.name("p"));
@@ -37,7 +37,7 @@ fn account(signed_in: &SignedIn) -> Promised {
 
 /// Each is invited by Ann, joins, makes a key of either kind and is removed, with Ann as the successor.
 pub async fn come_and_go(node: Arc<Node>) {
-    let mut turn = u64::from(std::process::id()) + 1;
+    let mut turn = node.seed(1);
     for number in 0_usize.. {
         if node.is_over() {
             return;
