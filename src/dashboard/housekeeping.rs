@@ -32,7 +32,7 @@ pub struct Housekeeping {
 }
 
 /// How often what is over is looked for.
-const SWEEP_EVERY: Duration = Duration::from_secs(60);
+const SWEEP_EVERY: Duration = Duration::from_mins(1);
 /// How often alerts are looked for.
 const ALERT_EVERY: Duration = Duration::from_secs(5);
 

@@ -1,5 +1,13 @@
 //! A transaction of the service's own, joined: its rows and those of use cases hold together or not at all.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, unreachable_pub, reason = "a test")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::unused_async,
+    unreachable_pub,
+    reason = "a test"
+)]
 
 #[cfg(feature = "postgres")]
 mod postgres;

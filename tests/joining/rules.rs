@@ -6,7 +6,9 @@ use std::sync::atomic::Ordering;
 use async_trait::async_trait;
 use portcullis::api::{ApiDoor, ApiRequest, Caller, Denied};
 use portcullis::dashboard::{Dashboard, Member, NewInvitation};
+use portcullis::error::Coded as _;
 use portcullis::key::KeyText;
+use portcullis::secret::ExposeSecret as _;
 use portcullis::store::{ChangeStream as _, Joined, StoreError};
 
 use crate::world::{World, email};
@@ -64,7 +66,6 @@ fn door(world: &World) -> ApiDoor {
 
 async fn ask(door: &ApiDoor, key: &KeyText) -> Result<Caller, Denied> {
     let need = door.need(&"models.read".parse().unwrap()).unwrap();
-    use portcullis::secret::ExposeSecret as _;
     let authorization = format!("Bearer {}", key.expose_secret());
     door.authenticate(&ApiRequest { authorization: &[authorization.as_bytes()], peer: None, need }).await
 }
@@ -176,7 +177,6 @@ pub async fn mail_follows_the_commit(service: &impl Service) {
     match invited {
         // Where nothing can be written beside the transaction, tries cannot be charged.
         Err(error) => {
-            use portcullis::error::Coded as _;
             assert!(whole.apart().is_none(), "{error}");
             assert_eq!(error.code(), "cannot_join");
             return;
@@ -194,7 +194,6 @@ pub async fn mail_follows_the_commit(service: &impl Service) {
 
 /// What a try uses up is not given back by a rollback.
 pub async fn tries_are_charged_whatever_becomes_of_the_transaction(service: &impl Service) {
-    use portcullis::error::Coded as _;
     let world = service.world();
     let ann = world.person("ann@example.com").await;
     let mut codes = Vec::new();

@@ -45,7 +45,6 @@ pub struct Issued {
 }
 
 pub struct House {
-    pub store: PostgresStore,
     pub people: Dashboard,
     pub member: Member,
     pub project: ProjectId,
@@ -65,7 +64,7 @@ impl House {
             .unwrap();
         let member = at_home(&people, signs_up(&people).await.token()).await;
         let project = people.projects(&member).await.unwrap()[0].id;
-        Self { store, people, member, project, schema }
+        Self { people, member, project, schema }
     }
 
     pub async fn key(&self, expiry: Expiry) -> Issued {

@@ -14,7 +14,7 @@ use crate::node::now;
 
 /// A door whose lease holds throughout, so that it asks for changes once and then counts for nothing.
 struct Door {
-    door: ApiDoor,
+    api: ApiDoor,
     need: Need,
     store: PostgresStore,
 }
@@ -31,7 +31,7 @@ impl Door {
             .events_per_second(0)
             .build();
         let need = door.need(&scope()).unwrap();
-        let door = Arc::new(Self { door, need, store });
+        let door = Arc::new(Self { api: door, need, store });
         // The poll, a connection for lookups, and what a session begins with.
         assert_eq!(door.call(&stranger(0)).await, Some(Reason::NoSuchSecret));
         door
@@ -40,7 +40,7 @@ impl Door {
     async fn call(&self, text: &str) -> Option<Reason> {
         let header = format!("Bearer {text}");
         let request = ApiRequest { authorization: &[header.as_bytes()], peer: None, need: self.need };
-        self.door.authenticate(&request).await.err().map(|denied| denied.reason())
+        self.api.authenticate(&request).await.err().map(|denied| denied.reason())
     }
 
     /// Calls with all at once. Answers how many round trips that took, and each answer.

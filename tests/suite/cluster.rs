@@ -28,12 +28,18 @@ struct Held {
 impl Held {
     #[track_caller]
     fn start(action: &str, rest: &[&str]) -> Self {
+        Self::start_with(action, rest, None)
+    }
+
+    #[track_caller]
+    fn start_with(action: &str, rest: &[&str], variable: Option<(&str, &str)>) -> Self {
         // The script deletes it: this process may not live to do so.
         let folder = tempfile::Builder::new().prefix("portcullis-").tempdir().unwrap().keep();
         let mut shell = Command::new(SCRIPT)
             .arg(action)
             .arg(&folder)
             .args(rest)
+            .envs(variable)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -94,6 +100,12 @@ impl Cluster {
     /// Has a standby take over. The server before it is to be stopped first.
     pub fn promote(&self) {
         self.script("promote", &[]);
+    }
+
+    /// The same, writing to the disk as in production.
+    #[track_caller]
+    pub fn durable() -> Self {
+        Self(Held::start_with("hold", &[], Some(("CLUSTER_FSYNC", "on"))))
     }
 
     pub fn url(&self) -> &str {

@@ -32,14 +32,13 @@ fn wait<T: Send>(work: impl Future<Output = T> + Send) -> T {
 async fn run(sql: String) -> Result<Vec<PgRow>, sqlx_core::Error> {
     static CONNECTION: Mutex<Option<PgConnection>> = Mutex::const_new(None);
     let mut place = CONNECTION.lock().await;
-    let mut connection = match place.take() {
-        Some(connection) => connection,
-        None => {
-            let mut made = PgConnection::connect(Cluster::shared()).await?;
-            // Rows are put in and taken out in any order.
-            (&mut made).execute(raw_sql("SET session_replication_role = replica")).await?;
-            made
-        }
+    let mut connection = if let Some(connection) = place.take() {
+        connection
+    } else {
+        let mut made = PgConnection::connect(Cluster::shared()).await?;
+        // Rows are put in and taken out in any order.
+        (&mut made).execute(raw_sql("SET session_replication_role = replica")).await?;
+        made
     };
     let rows = (&mut connection).fetch_all(raw_sql(AssertSqlSafe(sql))).await?;
     // One on which something went wrong is not used again.
@@ -82,7 +81,8 @@ fn tables(schema: &str) -> &'static [String] {
 pub(super) fn emptied(schema: &str) -> bool {
     let tables = tables(schema).iter();
     let all: Vec<String> = tables.map(|table| format!("{schema}.{table}")).collect();
-    let delete: String = all.iter().map(|table| format!("DELETE FROM {table};")).collect();
+    let delete: Vec<String> = all.iter().map(|table| format!("DELETE FROM {table};")).collect();
+    let delete = delete.concat();
     let sql = format!(
         "BEGIN; LOCK TABLE {} IN ACCESS EXCLUSIVE MODE NOWAIT; {delete} \
          INSERT INTO {schema}.stream (one, epoch, swept, barrier) \
@@ -92,7 +92,7 @@ pub(super) fn emptied(schema: &str) -> bool {
     match wait(run(sql)) {
         Ok(_) => true,
         Err(error) => {
-            let code = error.as_database_error().and_then(|error| error.code());
+            let code = error.as_database_error().and_then(sqlx_core::error::DatabaseError::code);
             assert_eq!(code.as_deref(), Some("55P03"), "{schema}: {error}");
             false
         }

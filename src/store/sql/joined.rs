@@ -170,7 +170,9 @@ impl Ended {
             self.commits.fetch_add(1, Ordering::SeqCst);
         }
         let all = core::mem::take(&mut *self.after.lock().unwrap_or_else(PoisonError::into_inner));
-        all.into_iter().for_each(|then| then());
+        for then in all {
+            then();
+        }
     }
 }
 

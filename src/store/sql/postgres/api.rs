@@ -120,7 +120,7 @@ async fn ask(conn: &mut Conn, follower: Uuid, since: Option<&Seen>) -> Stored<An
 }
 
 /// A row: what all rows repeat, and a change if there is any.
-fn line(row: &mut Reader<'_>) -> Stored<(Answer, Option<Option<Change>>)> {
+fn line(row: &mut Reader<'_>) -> Stored<(Answer, Vec<Option<Change>>)> {
     let snapshot = row.parsed("pg_current_snapshot", |text| Seen::read(text).ok_or(()))?;
     let epoch = u128::from_be_bytes(row.array("stream.epoch")?);
     let swept = row.parsed("stream.swept", str::parse)?;
@@ -129,6 +129,7 @@ fn line(row: &mut Reader<'_>) -> Stored<(Answer, Option<Option<Change>>)> {
     let silent = row.flag("followers.seen_at")?;
     let server = format!("{epoch:032x}-{}", row.text("pg_postmaster_start_time")?);
     let change = row.opt_text("changes.change")?.map(|text| serde_json::from_str(text).ok());
+    let change = change.into_iter().collect();
     Ok((Answer { snapshot, swept, barrier, known, silent, server, changes: Vec::new() }, change))
 }
 

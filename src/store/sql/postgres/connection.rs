@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use sqlx_core::Error;
 use sqlx_core::connection::Connection as _;
+use sqlx_core::error::DatabaseError;
 use sqlx_core::executor::Executor as _;
 use sqlx_core::query::query_with;
 use sqlx_core::raw_sql::raw_sql;
@@ -373,13 +374,19 @@ fn is_fatal(code: Option<&str>) -> bool {
     code.is_none_or(|code| code.starts_with("57P") || code.starts_with("08") || code == "25P03")
 }
 
+/// What an UPDATE may find taken after it looked: an address, a project's name.
+const TAKEN: &[&str] = &["accounts_email_canonical_key", "projects_workspace_name_key"];
+
 /// What an error of PostgreSQL means to the rules above.
 pub(super) fn failed(error: Error) -> StoreError {
-    let code = error.as_database_error().and_then(|error| error.code()).map(std::borrow::Cow::into_owned);
+    let said = error.as_database_error();
+    let code = said.and_then(DatabaseError::code).map(std::borrow::Cow::into_owned);
+    let constraint = said.and_then(DatabaseError::constraint);
     match code.as_deref() {
-        // Two transactions in each other's way; an UPDATE to what somebody else took meanwhile: looked at again, it is
-        // seen to be taken.
-        Some("40001" | "40P01" | "23505") => StoreError::Conflict,
+        // Two transactions in each other's way.
+        Some("40001" | "40P01") => StoreError::Conflict,
+        // An UPDATE to what somebody else took meanwhile: looked at again, it is seen to be taken.
+        Some("23505") if constraint.is_some_and(|name| TAKEN.contains(&name)) => StoreError::Conflict,
         // No lock, no room or no connection in time.
         Some("55P03" | "57014" | "53300") => StoreError::Busy,
         _ => StoreError::unavailable(error),
