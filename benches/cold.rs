@@ -5,7 +5,15 @@
 //! `PORTCULLIS_BENCH_SMOKE=1` for a short run that only shows that it works. `tests/postgres/cluster hold DIR` prints the URL
 //! of a private server.
 
-#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "a bench that fails has failed")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::indexing_slicing,
+    clippy::unchecked_time_subtraction,
+    unreachable_pub,
+    reason = "a bench that fails has failed"
+)]
 #![allow(clippy::cast_precision_loss, reason = "figures are shown to three digits")]
 
 #[path = "cold/flood.rs"]

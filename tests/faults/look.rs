@@ -161,7 +161,9 @@ fn dump_of(schema: &crate::pg::Schema) -> Tables {
         let [name, row] = row.try_into().unwrap();
         tables.entry(name.unwrap()).or_default().extend(row);
     }
-    tables.values_mut().for_each(|rows| rows.sort_unstable());
+    for rows in tables.values_mut() {
+        rows.sort_unstable();
+    }
     tables
 }
 

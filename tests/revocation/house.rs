@@ -58,10 +58,8 @@ impl House {
         let store = PostgresStore::open(url, PostgresOptions::new().schema(&schema).unwrap()).await.unwrap();
         let seals = SealingKeys::new(SealingKey::new(1, [7; 32]).unwrap());
         let base = "https://console.example.test";
-        let people = Dashboard::builder(store.clone(), "Acme", base, catalogue(), format(), seals)
-            .unwrap()
-            .build()
-            .unwrap();
+        let people =
+            Dashboard::builder(store, "Acme", base, catalogue(), format(), seals).unwrap().build().unwrap();
         let member = at_home(&people, signs_up(&people).await.token()).await;
         let project = people.projects(&member).await.unwrap()[0].id;
         Self { people, member, project, schema }

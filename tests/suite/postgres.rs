@@ -1,6 +1,11 @@
 //! Stores in schemas of their own, on the PostgreSQL that the tests share.
 #![allow(dead_code, unreachable_pub, reason = "shared by several test binaries; none needs all of it")]
-#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test that cannot be set up has failed")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "a test that cannot be set up has failed"
+)]
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};

@@ -331,7 +331,8 @@ pub const COLUMNS: &[Classified] = &[
     of("schema", "version", Public),
 ];
 
-#[cfg(all(test, feature = "sqlite"))]
+#[cfg(test)]
+#[cfg(feature = "sqlite")]
 mod tests {
     use std::collections::BTreeSet;
 
