@@ -75,7 +75,7 @@ fn of_env<T: std::str::FromStr<Err: std::fmt::Debug>>(name: &str) -> T {
 mod sqlite {
     use super::*;
 
-    /// ASVS-5.0-2.3.3, ATK-SPEND-04, M26: SIGKILL to one of two nodes on one file, a hundred times under mixed load
+    /// ASVS-5.0-2.3.3, ATK-SPEND-04, ATK-SQL-04, M26: SIGKILL to one of two nodes on one file, a hundred times under mixed load
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn a_hundred_kills_of_a_node_lose_nothing_that_was_acknowledged() {
         let folder = tempfile::tempdir().unwrap();
@@ -87,7 +87,7 @@ mod sqlite {
         test.end("sqlite").await;
     }
 
-    /// ASVS-5.0-2.3.3, ATK-SPEND-04, M26: what an immediate stop of the server is where there is none: SIGKILL to all
+    /// ASVS-5.0-2.3.3, ATK-SPEND-04, ATK-SQL-04, M26: what an immediate stop of the server is where there is none: SIGKILL to all
     /// processes on the file at once, so that whoever opens it next has to recover it
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn a_hundred_ends_of_all_nodes_at_once_lose_nothing_that_was_acknowledged() {
@@ -106,7 +106,7 @@ mod postgres {
     use super::*;
     use crate::cluster::Cluster;
 
-    /// ASVS-5.0-2.3.3, ATK-SPEND-04, M26: SIGKILL to one of two nodes on one server, a hundred times under mixed load
+    /// ASVS-5.0-2.3.3, ATK-SPEND-04, ATK-SQL-04, M26: SIGKILL to one of two nodes on one server, a hundred times under mixed load
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn a_hundred_kills_of_a_node_lose_nothing_that_was_acknowledged() {
         let (folder, cluster) = (tempfile::tempdir().unwrap(), Cluster::durable());
@@ -118,7 +118,7 @@ mod postgres {
         test.end("postgres").await;
     }
 
-    /// ASVS-5.0-2.3.3, ATK-SPEND-04, M26: `pg_ctl stop -m immediate` under two nodes at work, a hundred times; they live on
+    /// ASVS-5.0-2.3.3, ATK-SPEND-04, ATK-SQL-04, M26: `pg_ctl stop -m immediate` under two nodes at work, a hundred times; they live on
     /// and come back to work by themselves. What the server has given to the kernel survives its end, so that nothing need
     /// wait for the disk
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
