@@ -161,6 +161,16 @@ pub enum Base {
 }
 
 impl Base {
+    /// One in how many cases is run with every fault, where a copy is dear; `PORTCULLIS_FAULTS=all` runs them all.
+    pub fn share(&self) -> Option<usize> {
+        let all = std::env::var("PORTCULLIS_FAULTS").is_ok_and(|which| which == "all");
+        match self {
+            #[cfg(feature = "postgres")]
+            Self::Postgres(..) if !all => Some(24),
+            _ => None,
+        }
+    }
+
     pub fn of(any: &Any) -> Self {
         match &any.adapter {
             Adapter::Memory(store) => Self::Memory(store.fork()),

