@@ -215,9 +215,13 @@ impl KeyDirectory for PostgresStore {
     async fn resolve(&self, ids: &[SecretId]) -> Stored<Vec<Option<Grant>>> {
         let numbers: Vec<i64> = ids.iter().copied().map(read::secret_id).collect();
         let mut given = PgArguments::default();
-        given.add(numbers).map_err(unsendable)?;
+        let sql = match numbers.as_slice() {
+            [one] => given.add(*one).map(|()| sql::RESOLVE_ONE),
+            _ => given.add(numbers).map(|()| sql::RESOLVE_ALL),
+        };
+        let sql = sql.map_err(unsendable)?;
         let mut leased = self.shared.door.lease(async |_: &mut Conn| Ok(())).await?;
-        let ask = async |conn: &mut Conn| conn.rows(sql::RESOLVE_ALL, given).await;
+        let ask = async |conn: &mut Conn| conn.rows(sql, given).await;
         let rows = leased.conn()?.alone(ask).await?;
         let mut grants: HashMap<SecretId, Grant> = HashMap::with_capacity(ids.len());
         for row in &rows {
