@@ -45,7 +45,6 @@ pub struct Issued {
 }
 
 pub struct House {
-    pub store: PostgresStore,
     pub people: Dashboard,
     pub member: Member,
     pub project: ProjectId,
@@ -59,13 +58,11 @@ impl House {
         let store = PostgresStore::open(url, PostgresOptions::new().schema(&schema).unwrap()).await.unwrap();
         let seals = SealingKeys::new(SealingKey::new(1, [7; 32]).unwrap());
         let base = "https://console.example.test";
-        let people = Dashboard::builder(store.clone(), "Acme", base, catalogue(), format(), seals)
-            .unwrap()
-            .build()
-            .unwrap();
+        let people =
+            Dashboard::builder(store, "Acme", base, catalogue(), format(), seals).unwrap().build().unwrap();
         let member = at_home(&people, signs_up(&people).await.token()).await;
         let project = people.projects(&member).await.unwrap()[0].id;
-        Self { store, people, member, project, schema }
+        Self { people, member, project, schema }
     }
 
     pub async fn key(&self, expiry: Expiry) -> Issued {
