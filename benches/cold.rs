@@ -61,7 +61,7 @@ fn main() {
     main.block_on(house.clean_up(&url));
 }
 
-/// `RESOLVE_ALL` of `src/store/sql/statements/postgres.rs`.
+/// `RESOLVE_ONE` of `src/store/sql/statements/postgres.rs`.
 fn select(schema: &str) -> String {
     let text = "SELECT k.id, k.workspace, k.project, k.kind, k.holder, k.name, k.environment, k.scopes, \
          k.expires_at, k.allowlist, k.rate_limit, k.suspended_at, k.suspended_by, \
@@ -80,13 +80,13 @@ fn select(schema: &str) -> String {
          LEFT JOIN {p}project_memberships AS r ON r.project = k.project AND r.account = k.holder \
          AND k.kind = 'personal' \
          LEFT JOIN {p}roles AS d ON d.workspace = k.workspace AND d.id::text IN (m.role, r.role) \
-         WHERE s.id = ANY($1)";
+         WHERE s.id = $1";
     text.replace("{p}", &format!("{schema}."))
 }
 
 async fn by_hand(pool: &PgPool, sql: &Arc<str>, id: i64) {
     let mut given = PgArguments::default();
-    sqlx_core::arguments::Arguments::add(&mut given, vec![id]).unwrap();
+    sqlx_core::arguments::Arguments::add(&mut given, id).unwrap();
     let rows = query_with(AssertSqlSafe(Arc::clone(sql)), given).fetch_all(pool).await.unwrap();
     assert_eq!(rows.len(), 1);
 }

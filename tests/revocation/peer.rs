@@ -14,6 +14,8 @@ pub struct Peer {
     child: Child,
     answers: BufReader<ChildStdout>,
     keys: usize,
+    /// By how much its sleeps were too long at most, since this was last set.
+    pub late: Duration,
 }
 
 /// What it says of one key.
@@ -35,7 +37,7 @@ pub struct Report {
     /// Verifications so far, and round trips of its store.
     pub total: u64,
     pub trips: u64,
-    /// By how much its sleeps were too long at most since the report before: how quiet the machine is.
+    /// By how much its sleeps were too long at most since that was last reset: how quiet the machine is.
     pub late: Duration,
     pub at: u64,
 }
@@ -63,7 +65,7 @@ impl Peer {
         choose(&mut command);
         let mut child = command.spawn().unwrap();
         let answers = BufReader::new(child.stdout.take().unwrap());
-        let mut peer = Self { child, answers, keys: 0 };
+        let mut peer = Self { child, answers, keys: 0, late: Duration::ZERO };
         peer.lines_until("ready");
         peer
     }
@@ -120,7 +122,8 @@ impl Peer {
                 }),
                 "load" => {
                     (report.total, report.trips, report.at) = (number(1), number(2), number(4));
-                    report.late = Duration::from_nanos(number(3));
+                    self.late = self.late.max(Duration::from_nanos(number(3)));
+                    report.late = self.late;
                 }
                 _ => {}
             }

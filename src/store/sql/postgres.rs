@@ -171,13 +171,15 @@ impl Settings {
     }
 
     /// What bounds a session: nobody waits longer for a lock or an answer than its own side does, a node that stopped in
-    /// the middle of a transaction holds nobody up for long, and what was committed is on the disk.
+    /// the middle of a transaction holds nobody up for long, and what was committed is on the disk. Every statement is led by an
+    /// index whatever its parameters are, so that a plan is made once for each connection.
     fn session(&self, local: bool) -> String {
         let patience = self.patience.as_millis();
         let idle = patience.saturating_mul(2);
         let set = if local { "SET LOCAL" } else { "SET" };
         format!(
-            "{set} lock_timeout = {patience};{set} statement_timeout = {patience};\
+            "{set} plan_cache_mode = force_generic_plan;\
+             {set} lock_timeout = {patience};{set} statement_timeout = {patience};\
              {set} idle_in_transaction_session_timeout = {idle};\
              SELECT set_config('synchronous_commit', 'on', {local}) \
              WHERE current_setting('synchronous_commit') = 'off';"
