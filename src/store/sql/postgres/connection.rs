@@ -347,8 +347,9 @@ impl Connection for Conn {
 
 /// Commits a joined transaction.
 pub(super) async fn committed(mut conn: Conn) -> Stored<()> {
-    // The server answers the commit of a transaction that has failed with a rollback, and no error.
-    conn.control("SELECT 1".to_owned()).await?;
+    // The server answers the commit of a transaction that has failed with a rollback, and that of one that somebody has
+    // ended by hand with a warning, and no error. A savepoint it refuses in both.
+    conn.control("SAVEPOINT portcullis_part;RELEASE SAVEPOINT portcullis_part".to_owned()).await?;
     let patience = conn.settings.answer();
     let Some(transaction) = conn.into_joined() else { return Ok(()) };
     match tokio::time::timeout(patience, transaction.commit()).await {
