@@ -8,7 +8,7 @@ use portcullis::api::Denied;
 use portcullis::dashboard::Operator;
 use portcullis::id::Id as _;
 use portcullis::store::record::Change;
-use portcullis::store::{Changes, Store as _};
+use portcullis::store::{Changes, Store as _, StoreError};
 use sqlx_core::connection::Connection as _;
 use sqlx_core::executor::Executor as _;
 use sqlx_core::raw_sql::raw_sql;
@@ -17,7 +17,7 @@ use crate::cluster::Cluster;
 use crate::first_member::{at_home, signs_up};
 use crate::pg::fresh_schema;
 use crate::stage::{call, door, key, open, owner, people, until};
-use crate::stream::{Reader, touch, workspace};
+use crate::stream::{Reader, touch, touch_in, workspace};
 
 /// A row of a reader that is known when it asks and is gone when it says that it is still there: what it heard must not
 /// be trusted under that name, for nobody would wait for it.
@@ -204,4 +204,36 @@ async fn the_bound_holds_though_somebody_acknowledges_for_all_nodes() {
     operator.suspend_key(key.key.id, "leaked").await.unwrap().everywhere().await;
     tokio::time::sleep(trust).await;
     assert!(matches!(call(&api, &key).await, Err(denied) if !matches!(denied, Denied::Unavailable(_))));
+}
+
+/// What became of a statement that nobody waited for is not known, so its transaction cannot be committed; and whoever is
+/// next on that connection notices nothing of it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_transaction_with_a_dropped_statement_does_not_commit_and_leaves_a_clean_connection() {
+    let schema = fresh_schema();
+    let one = std::num::NonZeroUsize::MIN;
+    let short = Duration::from_millis(300);
+    let store = open(Cluster::shared(), &schema, |options| options.connections(one).patience(short)).await;
+    let other = open(Cluster::shared(), &schema, |options| options).await;
+    let (mine, theirs) = (workspace(&other, 1).await, workspace(&other, 2).await);
+    for late in [Duration::from_millis(400), Duration::ZERO] {
+        let mut holder = other.begin().await.unwrap();
+        touch_in(&mut *holder, theirs).await;
+        let mut tx = store.begin().await.unwrap();
+        let mut locked = tx.lock_workspace(mine).await.unwrap().unwrap();
+        locked.name = "changed".parse().unwrap();
+        tx.update_workspace(&locked).await.unwrap();
+        let dropped = tokio::time::timeout(Duration::from_millis(50), tx.lock_workspace(theirs)).await;
+        assert!(dropped.is_err(), "it waits for the lock");
+        // Then it has failed on the server, or has not yet.
+        tokio::time::sleep(late).await;
+        holder.commit().await.unwrap();
+        let answer = tx.commit().await;
+        assert!(matches!(answer, Err(StoreError::Unavailable(_))), "after {late:?}: {answer:?}");
+        let mut snapshot = store.begin_read().await.unwrap();
+        let name = snapshot.workspace(mine).await.unwrap().unwrap().name;
+        assert_ne!(name.as_str(), "changed", "after {late:?}");
+        drop(snapshot);
+        touch(&store, mine).await;
+    }
 }

@@ -147,7 +147,7 @@ impl Conn {
 
     /// Commits.
     pub(super) async fn commit(&mut self) -> Stored<()> {
-        if self.failed || !self.open {
+        if self.failed || self.waiting || !self.open {
             return Err(StoreError::unavailable(TransactionFailed));
         }
         self.sent.fetch_add(1, Ordering::Relaxed);
@@ -256,7 +256,8 @@ impl Conn {
     }
 
     fn may_go_on(&mut self) -> Stored<()> {
-        if self.open && self.failed {
+        // One that was dropped may have failed as well.
+        if self.open && (self.failed || self.waiting) {
             return Err(StoreError::unavailable(TransactionFailed));
         }
         self.sent.fetch_add(1, Ordering::Relaxed);
