@@ -144,7 +144,7 @@ async fn no_request_is_answered_with_what_a_dropped_one_asked() {
                     dice =
                         dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
                     let id = ids[usize::try_from((dice >> 33) % 16).unwrap()];
-                    let writes = dice >> 40 & 3 == 0;
+                    let writes = (dice >> 40).is_multiple_of(4);
                     let work = async {
                         let found = if writes {
                             let mut tx = store.begin().await.unwrap();
@@ -160,7 +160,8 @@ async fn no_request_is_answered_with_what_a_dropped_one_asked() {
                         assert_eq!(found.name.as_str(), format!("w-{}", id.uuid()));
                     };
                     // Up to two milliseconds; every eighth is left to end.
-                    let patience = if dice >> 45 & 7 == 0 { 10_000_000 } else { dice >> 50 & 2_047 };
+                    let patience =
+                        if (dice >> 45).is_multiple_of(8) { 10_000_000 } else { dice >> 50 & 2_047 };
                     match tokio::time::timeout(Duration::from_micros(patience), work).await {
                         Ok(()) => answered += 1,
                         Err(_) => dropped += 1,
@@ -235,5 +236,34 @@ async fn a_transaction_with_a_dropped_statement_does_not_commit_and_leaves_a_cle
         assert_ne!(name.as_str(), "changed", "after {late:?}");
         drop(snapshot);
         touch(&store, mine).await;
+    }
+}
+
+/// A use case that is dropped while it waits undoes its own part, whatever became of its statement meanwhile, and the rest
+/// goes on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_use_case_dropped_in_a_joined_transaction_spoils_neither_the_next_one_nor_the_commit() {
+    let schema = fresh_schema();
+    let store = open(Cluster::shared(), &schema, |options| options).await;
+    let (mine, theirs) = (workspace(&store, 1).await, workspace(&store, 2).await);
+    let pool = sqlx_core::pool::Pool::<sqlx_postgres::Postgres>::connect(Cluster::shared()).await.unwrap();
+    for late in [Duration::ZERO, Duration::from_millis(400)] {
+        let mut holder = store.begin().await.unwrap();
+        touch_in(&mut *holder, theirs).await;
+        let whole = store.join(pool.begin().await.unwrap()).await.unwrap();
+        whole.connection().await.unwrap().execute(raw_sql("SET LOCAL lock_timeout = 200")).await.unwrap();
+        let mut part = whole.begin().await.unwrap();
+        touch_in(&mut *part, mine).await;
+        let dropped = tokio::time::timeout(Duration::from_millis(50), part.lock_workspace(theirs)).await;
+        assert!(dropped.is_err(), "it waits for the lock");
+        drop(part);
+        tokio::time::sleep(late).await;
+        holder.commit().await.unwrap();
+        let mut reader = Reader::new(&store).await;
+        let mut part = whole.begin().await.unwrap();
+        touch_in(&mut *part, theirs).await;
+        part.commit().await.unwrap();
+        whole.commit().await.unwrap();
+        assert_eq!(reader.next().await, Changes::These(vec![Change::Workspace(theirs)]), "after {late:?}");
     }
 }

@@ -410,8 +410,15 @@ impl Nest for Conn {
     }
 
     async fn undo_part(&mut self) -> Stored<()> {
-        self.failed = false;
         let undo = "ROLLBACK TO SAVEPOINT portcullis_part;RELEASE SAVEPOINT portcullis_part";
+        let dropped = core::mem::take(&mut self.waiting);
+        self.failed = false;
+        let answer = self.control(undo.to_owned()).await;
+        if !dropped || answer.is_ok() || self.waiting {
+            return answer;
+        }
+        // What the server refused may have been the statement that nobody waited for, and this one was not sent.
+        self.failed = false;
         self.control(undo.to_owned()).await
     }
 }
