@@ -21,6 +21,7 @@ mod proxy;
 /// Where the proxy looks for it.
 use pg::cluster;
 
+mod adversary;
 mod at_work;
 mod commits;
 mod failover;

@@ -145,12 +145,14 @@ impl PostgresStore {
         let (follower, seen) = (place.follower, place.snapshot.clone());
         let answer = conn.alone(async |conn: &mut Conn| ask(conn, follower, Some(&seen)).await).await?;
         let Answer { snapshot, swept, barrier, known, silent, server, changes } = answer;
-        let gap = swept >= seen.xmin && swept > 0;
+        // What is swept here is below every later `xmin`. A number that is not came with a dump from another server.
+        let gap = swept >= seen.xmin && swept < snapshot.xmin;
         if !known || gap || server != place.server || snapshot.xmax < seen.xmax {
             return self.begin_to_follow(conn).await;
         }
-        if silent {
-            self.tell(conn, &place).await?;
+        // Swept between the two statements: nobody would wait for what is trusted under this name.
+        if silent && !self.tell(conn, &place).await? {
+            return self.begin_to_follow(conn).await;
         }
         let changes = changes.into_iter().collect::<Option<Vec<_>>>();
         let changes = changes.map_or(Changes::Everything, Changes::These);
@@ -175,12 +177,10 @@ impl PostgresStore {
         Ok(Polled { position, changes: Changes::Everything })
     }
 
-    async fn tell(&self, conn: &mut Conn, place: &Place) -> Stored<()> {
+    /// Answers whether the database still knows the follower.
+    async fn tell(&self, conn: &mut Conn, place: &Place) -> Stored<bool> {
         let (barrier, follower) = (place.barrier, place.follower.into_bytes());
-        conn.alone(async |conn: &mut Conn| {
-            conn.run(sql::CATCH_UP, params![barrier, follower]).await.map(drop)
-        })
-        .await
+        conn.alone(async |conn: &mut Conn| conn.wrote(sql::CATCH_UP, params![barrier, follower]).await).await
     }
 }
 

@@ -147,7 +147,7 @@ impl Conn {
 
     /// Commits.
     pub(super) async fn commit(&mut self) -> Stored<()> {
-        if self.failed || !self.open {
+        if self.failed || self.waiting || !self.open {
             return Err(StoreError::unavailable(TransactionFailed));
         }
         self.sent.fetch_add(1, Ordering::Relaxed);
@@ -256,7 +256,8 @@ impl Conn {
     }
 
     fn may_go_on(&mut self) -> Stored<()> {
-        if self.open && self.failed {
+        // One that was dropped may have failed as well.
+        if self.open && (self.failed || self.waiting) {
             return Err(StoreError::unavailable(TransactionFailed));
         }
         self.sent.fetch_add(1, Ordering::Relaxed);
@@ -347,8 +348,9 @@ impl Connection for Conn {
 
 /// Commits a joined transaction.
 pub(super) async fn committed(mut conn: Conn) -> Stored<()> {
-    // The server answers the commit of a transaction that has failed with a rollback, and no error.
-    conn.control("SELECT 1".to_owned()).await?;
+    // The server answers the commit of a transaction that has failed with a rollback, and that of one that somebody has
+    // ended by hand with a warning, and no error. A savepoint it refuses in both.
+    conn.control("SAVEPOINT portcullis_part;RELEASE SAVEPOINT portcullis_part".to_owned()).await?;
     let patience = conn.settings.answer();
     let Some(transaction) = conn.into_joined() else { return Ok(()) };
     match tokio::time::timeout(patience, transaction.commit()).await {
@@ -408,8 +410,15 @@ impl Nest for Conn {
     }
 
     async fn undo_part(&mut self) -> Stored<()> {
-        self.failed = false;
         let undo = "ROLLBACK TO SAVEPOINT portcullis_part;RELEASE SAVEPOINT portcullis_part";
+        let dropped = core::mem::take(&mut self.waiting);
+        self.failed = false;
+        let answer = self.control(undo.to_owned()).await;
+        if !dropped || answer.is_ok() || self.waiting {
+            return answer;
+        }
+        // What the server refused may have been the statement that nobody waited for, and this one was not sent.
+        self.failed = false;
         self.control(undo.to_owned()).await
     }
 }

@@ -55,12 +55,15 @@ statements! {
          ON CONFLICT (key) DO UPDATE SET touched_at = present.touched_at \
          RETURNING COALESCE(charged, 0), until, CASE WHEN charged IS NULL THEN $2 ELSE touched_at END";
 
-    // Only what no snapshot can lack any more, and `swept` moves with it: a reader who lacks it nevertheless knows.
+    // Only what no snapshot can lack any more, and `swept` moves with it: a reader who lacks it nevertheless knows. Whoever
+    // swept last did so below our own number, even while we waited for it; a higher one came with a dump from another
+    // server.
     SWEEP_CHANGES =
         "WITH gone AS (DELETE FROM {p}changes WHERE id IN (SELECT id FROM {p}changes \
          WHERE id <= (SELECT MAX(id) FROM {p}changes) - $1 \
          AND xid < pg_snapshot_xmin(pg_current_snapshot()) ORDER BY id LIMIT $2{skip}) RETURNING xid) \
-         UPDATE {p}stream SET swept = GREATEST(swept, (SELECT xid FROM gone ORDER BY xid DESC LIMIT 1)) \
+         UPDATE {p}stream SET swept = GREATEST(CASE WHEN swept < pg_current_xact_id() THEN swept END, \
+         (SELECT xid FROM gone ORDER BY xid DESC LIMIT 1)) \
          WHERE EXISTS (SELECT 1 FROM gone)";
 
     RESOLVE_ALL = grants!(), "WHERE s.id = ANY($1)";
@@ -80,7 +83,8 @@ statements! {
          (SELECT oid FROM pg_database WHERE datname = current_database())::text || '-' || \
          '{p}stream'::regclass::oid::text, c.change \
          FROM {p}stream AS s LEFT JOIN {p}followers AS f ON f.id = $1 \
-         LEFT JOIN {p}changes AS c ON c.xid >= $2::text::xid8 OR c.xid = ANY($3::text::xid8[]) \
+         LEFT JOIN {p}changes AS c ON c.xid < pg_snapshot_xmax(pg_current_snapshot()) \
+         AND (c.xid >= $2::text::xid8 OR c.xid = ANY($3::text::xid8[])) \
          ORDER BY c.id";
     FOLLOW =
         "INSERT INTO {p}followers (id, trust, caught_up) SELECT $1, $2, barrier FROM {p}stream";
