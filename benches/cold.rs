@@ -108,17 +108,19 @@ fn cold(name: &str, runtime: &Runtime, url: &str, house: &House, keys: usize, ro
             let mut of_store = Vec::new();
             for round in 0..=rounds {
                 let mut sums = [Vec::new(), Vec::new(), Vec::new()];
-                for (header, id) in headers.iter().zip(&ids) {
-                    let [hand, store, door] = &mut sums;
-                    let start = clock.monotonic();
-                    by_hand(&pool, &sql, *id).await;
-                    hand.push(nanos(clock.monotonic() - start));
-                    let start = clock.monotonic();
-                    bench.resolve(*id).await;
-                    store.push(nanos(clock.monotonic() - start));
-                    let start = clock.monotonic();
-                    assert!(bench.call(header).await.is_ok());
-                    door.push(nanos(clock.monotonic() - start));
+                for (number, (header, id)) in headers.iter().zip(&ids).enumerate() {
+                    // In any order: whoever is not the first finds the rows in the processor's cache.
+                    for turn in 0..3 {
+                        let who = (number + turn + round) % 3;
+                        let start = clock.monotonic();
+                        match who {
+                            0 => by_hand(&pool, &sql, *id).await,
+                            1 => bench.resolve(*id).await,
+                            _ => assert!(bench.call(header).await.is_ok()),
+                        }
+                        let took = nanos(clock.monotonic() - start);
+                        sums.get_mut(who).unwrap().push(took);
+                    }
                 }
                 // The first to warm up.
                 if round > 0 {
