@@ -51,6 +51,7 @@ const ENGINES: &[Engine] = &[
             "src/store/sql/postgres/api.rs",
             "src/store/sql/postgres/arguments.rs",
             "src/store/sql/postgres/connection.rs",
+            "src/store/sql/postgres/plans.rs",
         ],
     },
     Engine {
@@ -61,6 +62,7 @@ const ENGINES: &[Engine] = &[
             "src/store/sql/postgres/arguments.rs",
             "src/store/sql/postgres/connection.rs",
             "src/store/sql/postgres/join.rs",
+            "src/store/sql/postgres/plans.rs",
         ],
     },
     Engine {

@@ -373,7 +373,7 @@ fn unnested(text: &str) -> String {
 
 /// Whether the server closes the connection after this, so that what it was told last may have happened.
 fn is_fatal(code: Option<&str>) -> bool {
-    code.is_none_or(|code| code.starts_with("57P") || code.starts_with("08") || code == "25P03")
+    code.is_none_or(|code| ["57P", "08", "25P03"].iter().any(|class| code.starts_with(class)))
 }
 
 /// What an UPDATE may find taken after it looked: an address, a project's name.
