@@ -119,7 +119,7 @@ impl core::fmt::Debug for Committed {
 impl Committed {
     /// Waits until the change holds on every node: until each has applied it, or no longer trusts what it has heard
     /// before. After that, nothing accepts what was revoked. Where the store cannot tell how far the nodes are, it waits for
-    /// the whole [bound](Self::bound).
+    /// the whole [bound](Self::bound), which is this node's own: give all nodes the same trust.
     pub async fn everywhere(self) {
         if self.store.everywhere().await.is_err() {
             tokio::time::sleep(self.bound).await;

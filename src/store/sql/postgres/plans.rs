@@ -96,7 +96,8 @@ const WHOLE: &[(&str, &str)] = &[
     ("POLL", "stream s"),
     ("FOLLOW", "stream"),
     ("RAISE_BARRIER", "stream"),
-    ("BEHIND", "followers"),
+    ("BEHIND", "stream s"),
+    ("BEHIND", "followers f"),
     ("SWEEP_FOLLOWERS", "followers"),
 ];
 
