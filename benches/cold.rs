@@ -5,7 +5,13 @@
 //! `PORTCULLIS_BENCH_SMOKE=1` for a short run that only shows that it works. `tests/postgres/cluster hold DIR` prints the URL
 //! of a private server.
 
-#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "a bench that fails has failed")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a bench that fails has failed"
+)]
 #![allow(clippy::cast_precision_loss, reason = "figures are shown to three digits")]
 #![allow(unreachable_pub, reason = "a bench is a crate of its own")]
 
@@ -114,7 +120,7 @@ fn cold(name: &str, runtime: &Runtime, url: &str, house: &House, keys: usize, ro
                             2 => bench.resolve(*id).await,
                             _ => assert!(bench.call(header).await.is_ok()),
                         }
-                        let took = nanos(clock.monotonic() - start);
+                        let took = nanos(clock.monotonic().saturating_sub(start));
                         sums.get_mut(who).unwrap().push(took);
                     }
                 }

@@ -4,6 +4,7 @@
 //! program. Everything is in a schema of its own, which is dropped at the end.
 
 #![allow(clippy::print_stdout, reason = "an example talks")]
+#![allow(unreachable_pub, reason = "an example is a crate of its own")]
 
 mod nodes;
 mod two;

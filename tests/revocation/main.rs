@@ -14,6 +14,7 @@
     clippy::indexing_slicing,
     clippy::disallowed_methods,
     clippy::too_many_lines,
+    clippy::cast_precision_loss,
     reason = "a test that cannot be set up has failed; and it runs in real time"
 )]
 #![allow(unreachable_pub, reason = "a test is a crate of its own")]

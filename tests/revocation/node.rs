@@ -1,5 +1,6 @@
 //! The other process: an API door under load, which writes down what it accepts and when.
 
+use std::fmt::Write as _;
 use std::io::Write as _;
 use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
@@ -170,11 +171,11 @@ impl Board {
                 get(&key.other),
             ];
             let numbers = numbers.map(|number| number.to_string()).join(" ");
-            text += &format!("key {numbers} {}\n", *key.state.lock().unwrap());
+            let _ = writeln!(text, "key {numbers} {}", *key.state.lock().unwrap());
         }
         let late = self.late.swap(0, Ordering::Relaxed);
         let (total, trips) = (self.total.load(Ordering::Relaxed), self.store.round_trips());
-        text += &format!("load {total} {trips} {late} {}\nreported\n", now());
+        let _ = writeln!(text, "load {total} {trips} {late} {}\nreported", now());
         std::io::stdout().write_all(text.as_bytes()).unwrap();
     }
 
