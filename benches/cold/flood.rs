@@ -42,7 +42,10 @@ pub async fn flood(url: &str, house: &House, keys: usize, rounds: usize, second:
         tokio::time::sleep(second).await;
         let (start, before) = (clock.monotonic(), bench.store.round_trips());
         tokio::time::sleep(second).await;
-        asked.push((bench.store.round_trips() - before) as f64 / (clock.monotonic() - start).as_secs_f64());
+        asked.push(
+            (bench.store.round_trips() - before) as f64
+                / clock.monotonic().saturating_sub(start).as_secs_f64(),
+        );
         flooded.look(&bench, met, &mut never, second).await;
         stop.store(true, Ordering::Relaxed);
         for task in attack {
@@ -102,11 +105,11 @@ impl Seen {
         for header in met.iter().take(10) {
             let start = clock.monotonic();
             assert!(bench.call(header).await.is_ok());
-            self.met.push(nanos(clock.monotonic() - start));
+            self.met.push(nanos(clock.monotonic().saturating_sub(start)));
             if let Some(header) = never.next() {
                 let start = clock.monotonic();
                 assert!(bench.call(header).await.is_ok());
-                self.cold.push(nanos(clock.monotonic() - start));
+                self.cold.push(nanos(clock.monotonic().saturating_sub(start)));
             }
         }
         assert!(bench.call(warm).await.is_ok());
@@ -116,7 +119,7 @@ impl Seen {
             for _ in 0..1_000 {
                 assert!(bench.call(warm).await.is_ok());
             }
-            self.warm.push(nanos(clock.monotonic() - start) / 1_000.0);
+            self.warm.push(nanos(clock.monotonic().saturating_sub(start)) / 1_000.0);
             tokio::task::yield_now().await;
         }
         // Out of the cache again, for the next time.

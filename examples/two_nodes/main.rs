@@ -3,7 +3,8 @@
 //! `DATABASE_URL=postgres://… cargo run --features postgres --example two_nodes`. Node 2 is a second process of this very
 //! program. Everything is in a schema of its own, which is dropped at the end.
 
-#![allow(clippy::print_stdout, unreachable_pub, reason = "an example talks, and is a crate of its own")]
+#![allow(clippy::print_stdout, reason = "an example talks")]
+#![allow(unreachable_pub, reason = "an example is a crate of its own")]
 
 mod nodes;
 mod two;

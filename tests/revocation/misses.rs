@@ -27,11 +27,11 @@ impl Door {
             .trust(Duration::from_hours(1))
             .migrate(false);
         let store = PostgresStore::open(Cluster::shared(), options).await.unwrap();
-        let door = ApiDoor::builder(store.clone(), store.clone(), catalogue(), format())
+        let api = ApiDoor::builder(store.clone(), store.clone(), catalogue(), format())
             .events_per_second(0)
             .build();
-        let need = door.need(&scope()).unwrap();
-        let door = Arc::new(Self { api: door, need, store });
+        let need = api.need(&scope()).unwrap();
+        let door = Arc::new(Self { api, need, store });
         // The poll, a connection for lookups, and what a session begins with.
         assert_eq!(door.call(&stranger(0)).await, Some(Reason::NoSuchSecret));
         door
@@ -141,7 +141,6 @@ async fn a_flood_of_unknown_keys_reaches_the_database_at_a_bounded_rate() {
     println!("{answered} unknown keys and {valid} times a valid one in {seconds:.1} s: {trips} round trips");
     assert!(answered > 10_000, "this is no flood: {answered}");
     // Connections that come up meanwhile have a round trip of their own.
-    #[allow(clippy::cast_precision_loss, reason = "small")]
     let most = seconds * 200.0 + 20.0;
     assert!((trips as f64) < most, "{trips} round trips in {seconds} s");
     assert!(valid > 100, "a valid key had to wait: {valid}");

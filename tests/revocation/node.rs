@@ -171,12 +171,11 @@ impl Board {
                 get(&key.other),
             ];
             let numbers = numbers.map(|number| number.to_string()).join(" ");
-            let state = *key.state.lock().unwrap();
-            writeln!(text, "key {numbers} {state}").unwrap();
+            let _ = writeln!(text, "key {numbers} {}", *key.state.lock().unwrap());
         }
         let late = self.late.swap(0, Ordering::Relaxed);
         let (total, trips) = (self.total.load(Ordering::Relaxed), self.store.round_trips());
-        writeln!(text, "load {total} {trips} {late} {}\nreported", now()).unwrap();
+        let _ = writeln!(text, "load {total} {trips} {late} {}\nreported", now());
         std::io::stdout().write_all(text.as_bytes()).unwrap();
     }
 

@@ -55,7 +55,6 @@ async fn a_key_revoked_on_one_node_is_soon_refused_by_the_other_under_load() {
     let report = peer.report();
 
     let seconds = Duration::from_nanos(under_load.at - before.at).as_secs_f64();
-    #[allow(clippy::cast_precision_loss, reason = "it is shown")]
     let load = (under_load.total - before.total) as f64 / seconds;
     let delays = revoked.iter().map(|one| delay(&report.keys[one.key], one.at)).collect();
     let [median, p99, most] = figures(delays);
