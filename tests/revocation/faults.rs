@@ -17,7 +17,7 @@ use crate::proxy::{Proxy, Shape};
 /// Between an acceptance and the look at the clock, for either process, beside what the other one's sleeps show.
 pub const SLACK: Duration = Duration::from_millis(100);
 /// How soon all is as before, once nothing is wrong any more.
-pub const RECOVERY: Duration = Duration::from_secs(5);
+pub const RECOVERY: Duration = Duration::from_secs(10);
 /// Keys that are revoked during one fault, and keys that stay.
 pub const REVOKED: usize = 10;
 pub const KEPT: usize = 5;

@@ -65,7 +65,7 @@ impl Users {
     /// How many requests that began after the removal were accepted, and how many refused.
     async fn after(mut self) -> (usize, usize) {
         self.returned.store(true, Ordering::SeqCst);
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        tokio::time::sleep(Duration::from_millis(300)).await;
         self.stop.store(true, Ordering::SeqCst);
         let mut sum = (0, 0);
         while let Some(counted) = self.tasks.join_next().await {
