@@ -10,6 +10,7 @@ mod open;
 mod parameter;
 #[cfg(feature = "postgres")]
 pub mod postgres;
+#[cfg(feature = "sqlite")]
 mod prefix;
 mod rows;
 #[cfg(feature = "sqlite")]
@@ -20,6 +21,7 @@ pub use classes::{COLUMNS, Classified, Database, Sensitivity};
 pub use joined::JoinError;
 #[cfg(feature = "postgres")]
 pub use postgres::{PostgresOptions, PostgresStore};
+#[cfg(feature = "sqlite")]
 pub use prefix::{BadPrefix, Prefix};
 #[cfg(feature = "sqlite")]
 pub use sqlite::{Durability, SqliteOptions, SqliteStore};

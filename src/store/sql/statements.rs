@@ -18,13 +18,18 @@ macro_rules! statements {
 }
 
 pub(super) mod account;
+#[cfg_attr(not(feature = "sqlite"), allow(dead_code, reason = "some are SQLite's alone"))]
 pub(super) mod api;
+#[cfg_attr(not(feature = "sqlite"), allow(dead_code, reason = "some are SQLite's alone"))]
 pub(super) mod audit;
 pub(super) mod key;
+#[cfg_attr(not(feature = "sqlite"), allow(dead_code, reason = "some are SQLite's alone"))]
 pub(super) mod ledger;
+#[cfg_attr(not(feature = "sqlite"), allow(dead_code, reason = "some are SQLite's alone"))]
 pub(super) mod policy;
 #[cfg(feature = "postgres")]
 pub(super) mod postgres;
+#[cfg_attr(not(feature = "sqlite"), allow(dead_code, reason = "some are SQLite's alone"))]
 pub(super) mod session;
 pub(super) mod usage;
 pub(super) mod workspace;
