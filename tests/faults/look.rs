@@ -30,7 +30,9 @@ impl Look {
         // The memory store's rows are shown with secrets redacted, so a fork is kept to compare with.
         let any = match &any.adapter {
             Adapter::Memory(store) => Any::new(Adapter::Memory(store.fork())),
-            _ => any.clone(),
+            Adapter::Sqlite(..) => any.clone(),
+            #[cfg(feature = "postgres")]
+            Adapter::Postgres(..) => any.clone(),
         };
         Self { tables, any }
     }

@@ -163,11 +163,13 @@ pub enum Base {
 impl Base {
     /// One in how many cases is run with every fault, where a copy is dear; `PORTCULLIS_FAULTS=all` runs them all.
     pub fn share(&self) -> Option<usize> {
-        let all = std::env::var("PORTCULLIS_FAULTS").is_ok_and(|which| which == "all");
         match self {
+            Self::Memory(_) | Self::Sqlite(_) => None,
             #[cfg(feature = "postgres")]
-            Self::Postgres(..) if !all => Some(24),
-            _ => None,
+            Self::Postgres(..) => {
+                let all = std::env::var("PORTCULLIS_FAULTS").is_ok_and(|which| which == "all");
+                (!all).then_some(24)
+            }
         }
     }
 
