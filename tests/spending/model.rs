@@ -462,7 +462,7 @@ async fn random_histories_agree_with_a_naive_model_on_sqlite() {
     histories(world, 50, 1_001).await;
 }
 
-/// 16,000 operations on PostgreSQL, where each takes many round trips; PORTCULLIS_HISTORIES=50 makes them 100,000.
+/// 16,000 operations on PostgreSQL, where each takes many round trips; `PORTCULLIS_HISTORIES=50` makes them 100,000.
 #[cfg(feature = "postgres")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn random_histories_agree_with_a_naive_model_on_postgres() {
