@@ -145,10 +145,12 @@ on_every_store! {
             let before = state(&base.scene()).await;
             let (waited, answer) = held(&scene, case, None).await;
             assert_eq!(answer.code, "done", "{label}: {answer:?}");
-            // What it makes anew nobody else has locked, where there are several writers.
+            // What it makes anew nobody has locked: where there are several writers it need not wait, and how long it takes
+            // says nothing.
             let one_writer = matches!(scene.world.store, AnyStore::Memory(_) | AnyStore::Sqlite(_));
-            let waits = case.kind == Kind::Writes && (one_writer || case.of != "create_workspace");
-            assert_eq!(waited, waits, "{label}");
+            if one_writer || case.of != "create_workspace" {
+                assert_eq!(waited, case.kind == Kind::Writes, "{label}");
+            }
             let changed = state(&scene).await != before;
             // A workspace of one's own, and an account, are somewhere else.
             let elsewhere = case.of == "create_workspace";
