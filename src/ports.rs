@@ -2,7 +2,7 @@
 //! passwords, and somewhere to send security events.
 
 mod breached;
-mod clock;
+pub(crate) mod clock;
 mod entropy;
 mod events;
 mod mail;

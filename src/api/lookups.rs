@@ -25,6 +25,7 @@ use super::allowance::Allowance;
 use super::grants::{Found, Grants, NotFound};
 use super::queue::{Joined, Limits, Next, Queue, Seat, Turn};
 use crate::key::SecretId;
+use crate::ports::clock::timer_now;
 use crate::store::StoreError;
 
 /// Who sends lets others come along so often at most.
@@ -233,12 +234,4 @@ impl Drop for Carried {
 
 fn busy() -> Found {
     Err(NotFound::Failed(Arc::new(StoreError::Busy)))
-}
-
-#[allow(
-    clippy::disallowed_methods,
-    reason = "it goes with tokio's timers, not with a clock that a test sets"
-)]
-fn timer_now() -> Instant {
-    Instant::now()
 }

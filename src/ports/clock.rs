@@ -30,6 +30,12 @@ impl SystemClock {
     }
 }
 
+/// The clock of tokio's timers: what waits by them is measured by it, and not by a clock that a test sets.
+#[allow(clippy::disallowed_methods, reason = "this is the one clock module")]
+pub(crate) fn timer_now() -> tokio::time::Instant {
+    tokio::time::Instant::now()
+}
+
 impl Default for SystemClock {
     fn default() -> Self {
         Self::new()

@@ -207,3 +207,67 @@ impl<C: Nest> Writing for Part<C> {
         Ok(())
     }
 }
+
+/// What a joined transaction of each database does alike: as a store it begins parts, and its connection is lent out.
+macro_rules! joined_store {
+    ($joined:ident, $connection:ty, $apart:expr) => {
+        impl core::fmt::Debug for $joined {
+            fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+                f.debug_struct(stringify!($joined)).field("store", &self.store).finish_non_exhaustive()
+            }
+        }
+
+        impl core::ops::Deref for ServiceConnection {
+            type Target = $connection;
+
+            fn deref(&self) -> &$connection {
+                &self.0
+            }
+        }
+
+        impl core::ops::DerefMut for ServiceConnection {
+            fn deref_mut(&mut self) -> &mut $connection {
+                &mut self.0
+            }
+        }
+
+        impl $joined {
+            /// The connection, for the service's own statements. Ending the transaction or changing its level is not for it.
+            ///
+            /// # Errors
+            /// [`StoreError::Busy`] while a use case runs for longer than the store's patience; [`StoreError::Unavailable`]
+            /// when the transaction has ended.
+            pub async fn connection(&self) -> Result<ServiceConnection, StoreError> {
+                self.whole.turn().await?.map(Conn::raw).map(ServiceConnection)
+            }
+        }
+
+        #[async_trait::async_trait]
+        impl $crate::store::Store for $joined {
+            async fn begin(&self) -> Result<Box<dyn $crate::store::Transaction>, StoreError> {
+                Ok(Box::new(self.whole.part().await?))
+            }
+
+            async fn begin_read(&self) -> Result<Box<dyn $crate::store::Snapshot>, StoreError> {
+                Ok(Box::new(self.whole.part().await?))
+            }
+
+            /// Nothing holds anywhere before the commit: ask the store itself after it.
+            async fn everywhere(&self) -> Result<(), StoreError> {
+                self.store.everywhere().await
+            }
+        }
+
+        impl $crate::store::Joined for $joined {
+            fn apart(&self) -> Option<std::sync::Arc<dyn $crate::store::Store>> {
+                let apart: fn(&Self) -> Option<std::sync::Arc<dyn $crate::store::Store>> = $apart;
+                apart(self)
+            }
+
+            fn after_commit(&self, then: Box<dyn FnOnce() + Send>) {
+                self.whole.after_commit(then);
+            }
+        }
+    };
+}
+pub(super) use joined_store;

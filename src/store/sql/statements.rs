@@ -17,6 +17,50 @@ macro_rules! statements {
     };
 }
 
+/// What a record is read from, wherever a statement answers it.
+macro_rules! account {
+    () => {
+        "id, email, email_verified_at, password_hash, password_set_at, password_compromised, \
+         suspended_at, suspended_reason, created_at, signed_in_at"
+    };
+}
+
+macro_rules! workspace {
+    () => {
+        "id, name, personal_of, service_ceiling, require_second_factor, entitlements, archived_at, \
+         suspended_at, suspended_reason, created_at"
+    };
+}
+
+/// All that a verification needs of a secret: the columns, and where they are.
+macro_rules! grant {
+    () => {
+        "k.id, k.workspace, k.project, k.kind, k.holder, k.name, k.environment, k.scopes, \
+         k.expires_at, k.allowlist, k.rate_limit, k.suspended_at, k.suspended_by, \
+         k.operator_suspended_at, k.operator_suspended_reason, k.revoked_at, \
+         k.created_by, k.created_at, \
+         s.id, s.key, s.digest, s.shown_to, s.created_at, s.ends_at, \
+         w.suspended_at, w.archived_at, w.service_ceiling, p.suspended_at, p.archived_at, p.rate_limit, \
+         a.id, a.suspended_at, m.role, r.role"
+    };
+}
+
+/// Reads as: the secret, its key, the three places that can switch it off, and its owner's standing. A key's workspace
+/// never changes, so the owner's standing hangs on the key's own columns.
+macro_rules! granted {
+    () => {
+        " FROM {p}secrets AS s \
+         JOIN {p}keys AS k ON k.id = s.key \
+         JOIN {p}workspaces AS w ON w.id = k.workspace \
+         JOIN {p}projects AS p ON p.id = k.project \
+         LEFT JOIN {p}accounts AS a ON a.id = k.holder AND k.kind = 'personal' \
+         LEFT JOIN {p}memberships AS m ON m.workspace = k.workspace AND m.account = k.holder \
+         AND k.kind = 'personal' \
+         LEFT JOIN {p}project_memberships AS r ON r.project = k.project AND r.account = k.holder \
+         AND k.kind = 'personal' "
+    };
+}
+
 pub(super) mod account;
 #[cfg_attr(not(feature = "sqlite"), allow(dead_code, reason = "some are SQLite's alone"))]
 pub(super) mod api;

@@ -13,6 +13,7 @@ use tokio::time::{Instant, sleep};
 
 use super::PostgresStore;
 use super::connection::Conn;
+use crate::ports::clock::timer_now;
 use crate::store::StoreError;
 use crate::store::sql::open::{Connection as _, Lease as _};
 use crate::store::sql::parameter::params;
@@ -53,12 +54,8 @@ impl Look {
 }
 
 impl Barrier {
-    #[allow(
-        clippy::disallowed_methods,
-        reason = "it goes with tokio's timers, not with a clock that a test sets"
-    )]
     pub(super) async fn pass(&self, store: &PostgresStore) -> Stored<()> {
-        let since = Instant::now();
+        let since = timer_now();
         let barrier = self.raise(store).await?;
         let mut seen = self.seen.subscribe();
         loop {

@@ -1,19 +1,16 @@
 //! Joining a transaction of the service's own.
 
-use core::fmt;
-use core::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use sqlx_postgres::{PgConnection, PgTransaction};
 use tokio::sync::OwnedMappedMutexGuard;
 
 use super::PostgresStore;
 use super::connection::{Conn, committed};
-use crate::store::sql::joined::{JoinError, Slot, Whole};
+use crate::store::StoreError;
+use crate::store::sql::joined::{JoinError, Slot, Whole, joined_store};
 use crate::store::sql::open::Connection as _;
 use crate::store::sql::parameter::params;
-use crate::store::{Joined, Snapshot, Store, StoreError, Transaction};
 
 type Stored<T> = Result<T, StoreError>;
 
@@ -70,16 +67,6 @@ impl PostgresStore {
 }
 
 impl JoinedPostgres {
-    /// The connection, for the service's own statements. Ending the transaction or changing its level is not for it.
-    ///
-    /// # Errors
-    /// [`StoreError::Busy`] while a use case runs for longer than the store's patience; [`StoreError::Unavailable`] when the
-    /// transaction has ended.
-    pub async fn connection(&self) -> Stored<ServiceConnection> {
-        let part = self.whole.turn().await?;
-        part.map(Conn::raw).map(ServiceConnection)
-    }
-
     /// Commits the service's rows and those of all use cases; then what was announced holds in this process at once, and
     /// mails are sent.
     ///
@@ -111,48 +98,4 @@ impl JoinedPostgres {
     }
 }
 
-impl fmt::Debug for JoinedPostgres {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("JoinedPostgres").field("store", &self.store).finish_non_exhaustive()
-    }
-}
-
-impl Deref for ServiceConnection {
-    type Target = PgConnection;
-
-    fn deref(&self) -> &PgConnection {
-        &self.0
-    }
-}
-
-impl DerefMut for ServiceConnection {
-    fn deref_mut(&mut self) -> &mut PgConnection {
-        &mut self.0
-    }
-}
-
-#[async_trait]
-impl Store for JoinedPostgres {
-    async fn begin(&self) -> Stored<Box<dyn Transaction>> {
-        Ok(Box::new(self.whole.part().await?))
-    }
-
-    async fn begin_read(&self) -> Stored<Box<dyn Snapshot>> {
-        Ok(Box::new(self.whole.part().await?))
-    }
-
-    /// Nothing holds anywhere before the commit: ask the store itself after it.
-    async fn everywhere(&self) -> Stored<()> {
-        self.store.everywhere().await
-    }
-}
-
-impl Joined for JoinedPostgres {
-    fn apart(&self) -> Option<Arc<dyn Store>> {
-        Some(Arc::new(self.store.clone()))
-    }
-
-    fn after_commit(&self, then: Box<dyn FnOnce() + Send>) {
-        self.whole.after_commit(then);
-    }
-}
+joined_store!(JoinedPostgres, PgConnection, |joined| Some(Arc::new(joined.store.clone())));

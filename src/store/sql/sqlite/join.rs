@@ -1,17 +1,12 @@
 //! Joining a transaction of the service's own.
 
-use core::fmt;
-use core::ops::{Deref, DerefMut};
-use std::sync::Arc;
-
-use async_trait::async_trait;
 use rusqlite::{Connection as Raw, TransactionState};
 use tokio::sync::OwnedMappedMutexGuard;
 
 use super::connection::{Conn, failed};
 use super::{Durability, SqliteStore};
-use crate::store::sql::joined::{JoinError, Slot, Whole};
-use crate::store::{Joined, Snapshot, Store, StoreError, Transaction};
+use crate::store::StoreError;
+use crate::store::sql::joined::{JoinError, Slot, Whole, joined_store};
 
 type Stored<T> = Result<T, StoreError>;
 
@@ -69,15 +64,6 @@ impl SqliteStore {
 }
 
 impl JoinedSqlite {
-    /// The connection, for the service's own statements. Ending the transaction is not for it.
-    ///
-    /// # Errors
-    /// [`StoreError::Busy`] while a use case runs for longer than the store's patience; [`StoreError::Unavailable`] when the
-    /// transaction has ended.
-    pub async fn connection(&self) -> Stored<ServiceConnection> {
-        self.whole.turn().await?.map(Conn::raw).map(ServiceConnection)
-    }
-
     /// Commits the service's rows and those of all use cases, and gives the connection back; then what was announced holds
     /// in this process at once, and mails are sent.
     ///
@@ -110,49 +96,8 @@ impl JoinedSqlite {
     }
 }
 
-impl fmt::Debug for JoinedSqlite {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("JoinedSqlite").field("store", &self.store).finish_non_exhaustive()
-    }
-}
-
-impl Deref for ServiceConnection {
-    type Target = Raw;
-
-    fn deref(&self) -> &Raw {
-        &self.0
-    }
-}
-
-impl DerefMut for ServiceConnection {
-    fn deref_mut(&mut self) -> &mut Raw {
-        &mut self.0
-    }
-}
-
-#[async_trait]
-impl Store for JoinedSqlite {
-    async fn begin(&self) -> Stored<Box<dyn Transaction>> {
-        Ok(Box::new(self.whole.part().await?))
-    }
-
-    async fn begin_read(&self) -> Stored<Box<dyn Snapshot>> {
-        Ok(Box::new(self.whole.part().await?))
-    }
-
-    /// Nothing holds anywhere before the commit: ask the store itself after it.
-    async fn everywhere(&self) -> Stored<()> {
-        self.store.everywhere().await
-    }
-}
-
-impl Joined for JoinedSqlite {
-    /// There is one writer, and this is it.
-    fn apart(&self) -> Option<Arc<dyn Store>> {
-        None
-    }
-
-    fn after_commit(&self, then: Box<dyn FnOnce() + Send>) {
-        self.whole.after_commit(then);
-    }
-}
+joined_store!(
+    JoinedSqlite,
+    Raw, // There is one writer, and this is it.
+    |_| None
+);

@@ -1,12 +1,5 @@
 //! Accounts and what proves them.
 
-macro_rules! account {
-    () => {
-        "id, email, email_verified_at, password_hash, password_set_at, password_compromised, \
-         suspended_at, suspended_reason, created_at, signed_in_at"
-    };
-}
-
 macro_rules! sign_up {
     () => {
         "id, email, password_hash, token, failures, created_at, expires_at"

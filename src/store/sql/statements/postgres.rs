@@ -1,39 +1,15 @@
 //! What PostgreSQL alone is asked: how it locks, and how changes are followed there.
 
-macro_rules! account {
-    () => {
-        "id, email, email_verified_at, password_hash, password_set_at, password_compromised, \
-         suspended_at, suspended_reason, created_at, signed_in_at"
-    };
-}
-
-macro_rules! workspace {
-    () => {
-        "id, name, personal_of, service_ceiling, require_second_factor, entitlements, archived_at, \
-         suspended_at, suspended_reason, created_at"
-    };
-}
-
 /// Secrets with all that a grant needs, and with the custom roles of their owners: a row for each role, or one without.
 macro_rules! grants {
     () => {
-        "SELECT k.id, k.workspace, k.project, k.kind, k.holder, k.name, k.environment, k.scopes, \
-         k.expires_at, k.allowlist, k.rate_limit, k.suspended_at, k.suspended_by, \
-         k.operator_suspended_at, k.operator_suspended_reason, k.revoked_at, \
-         k.created_by, k.created_at, \
-         s.id, s.key, s.digest, s.shown_to, s.created_at, s.ends_at, \
-         w.suspended_at, w.archived_at, w.service_ceiling, p.suspended_at, p.archived_at, p.rate_limit, \
-         a.id, a.suspended_at, m.role, r.role, d.id, d.name, d.permissions, d.scopes \
-         FROM {p}secrets AS s \
-         JOIN {p}keys AS k ON k.id = s.key \
-         JOIN {p}workspaces AS w ON w.id = k.workspace \
-         JOIN {p}projects AS p ON p.id = k.project \
-         LEFT JOIN {p}accounts AS a ON a.id = k.holder AND k.kind = 'personal' \
-         LEFT JOIN {p}memberships AS m ON m.workspace = k.workspace AND m.account = k.holder \
-         AND k.kind = 'personal' \
-         LEFT JOIN {p}project_memberships AS r ON r.project = k.project AND r.account = k.holder \
-         AND k.kind = 'personal' \
-         LEFT JOIN {p}roles AS d ON d.workspace = k.workspace AND d.id::text IN (m.role, r.role) "
+        concat!(
+            "SELECT ",
+            grant!(),
+            ", d.id, d.name, d.permissions, d.scopes",
+            granted!(),
+            "LEFT JOIN {p}roles AS d ON d.workspace = k.workspace AND d.id::text IN (m.role, r.role) "
+        )
     };
 }
 

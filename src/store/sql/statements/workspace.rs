@@ -1,12 +1,5 @@
 //! Workspaces, projects, memberships, entries, invitations.
 
-macro_rules! workspace {
-    () => {
-        "id, name, personal_of, service_ceiling, require_second_factor, entitlements, archived_at, \
-         suspended_at, suspended_reason, created_at"
-    };
-}
-
 macro_rules! project {
     () => {
         "id, workspace, name, label, require_second_factor, rate_limit, archived_at, suspended_at, \
