@@ -24,7 +24,7 @@
 //! | cached grants | [`ApiDoorBuilder::cache_capacity`], rounded up to a multiple of 64 |
 //! | remembered unknown ids | [`REMEMBERED_UNKNOWN`]; all forgotten when anything changes |
 //! | queries of the directory at one time | [`ApiDoorBuilder::batches`], each for up to [`MAX_RESOLVED`] ids; requests for one id share one lookup |
-//! | queries in a second that find mostly unknown ids | [`ApiDoorBuilder::fruitless_per_second`] |
+//! | queries in a second that find mostly unknown ids | [`ApiDoorBuilder::fruitless_per_second`]; as many again for [marked](crate::key::KeyFormat::mark_ids) ids |
 //! | unknown ids that wait for a query | [`ApiDoorBuilder::waiting`]; beyond it one drawn by lot is refused as [`Denied::Crowded`] |
 //! | ids that the directory once knew | as many as cached grants, 8 bytes each, at most 1,048,576 |
 //! | rate limit states | twice the cached grants, at least 1,024, of keys and of projects |
@@ -34,16 +34,19 @@
 //! # A flood of unknown keys
 //! A valid key in the cache is verified as ever: nothing that it touches waits for the directory. One that is not, but
 //! has been found before (it fell out of the cache, it was changed, the change stream failed), is asked about before all
-//! strangers, in queries of its own. One that this process has never found cannot be told from an unknown one: it waits
-//! in one queue with them, from which up to 256 go with each query, [200 times a
-//! second](ApiDoorBuilder::fruitless_per_second). Queries of which at least half is found are not bounded: without a
-//! flood nothing waits but for queries under way.
+//! strangers, in queries of its own. So is one that this process has never found, if its id bears the service's mark
+//! ([`KeyFormat::mark_ids`]). Without a mark it cannot be told from an unknown one: it waits in one queue with them, from
+//! which up to 256 go with each query, [200 times a second](ApiDoorBuilder::fruitless_per_second). Queries of which at
+//! least half is found are not bounded: without a flood nothing waits but for queries under way. Marked ids that turn out
+//! to be unknown, of secrets that are gone or of somebody who has learnt the key of the marks, are bounded in the same
+//! way: beyond that a mark counts for nothing.
 //!
 //! Rate limits are kept per process: behind `n` nodes a key may make up to `n` times its limit.
 //!
 //! Waiting for the directory and the stream is bounded by tokio's timers: the runtime needs its time driver.
 //!
 //! [`KeyDirectory`]: crate::store::KeyDirectory
+//! [`KeyFormat::mark_ids`]: crate::key::KeyFormat::mark_ids
 //! [`ChangeStream`]: crate::store::ChangeStream
 //! [`ChangeStream::trust`]: crate::store::ChangeStream::trust
 //! [`MAX_RESOLVED`]: crate::store::MAX_RESOLVED

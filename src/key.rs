@@ -16,6 +16,9 @@
 //! secrets). The checksum lets anyone refuse a mistyped or made-up key without a lookup; it authenticates
 //! nothing.
 //!
+//! A service under attack by floods of made-up keys gains from ids that carry a mark of its own
+//! ([`KeyFormat::mark_ids`]): 48 random bits and 16 that are a function of them under a key of the service.
+//!
 //! The digest does not cover prefix and environment: whoever accepts a key must also compare
 //! [`PresentedKey::environment_index`] with the environment the key was issued for.
 
@@ -24,6 +27,7 @@ mod base62;
 mod digest;
 mod format;
 mod id;
+mod mark;
 mod rate;
 mod redact;
 mod text;
@@ -32,5 +36,6 @@ pub use allowlist::{Allowlist, MAX_NETWORKS, MalformedNetwork};
 pub use digest::KeyDigest;
 pub use format::{Environment, FormatError, KeyFormat, MAX_ENVIRONMENTS, MalformedKey, PresentedKey};
 pub use id::{MalformedSecretId, SecretId};
+pub use mark::MarkKey;
 pub use rate::{MAX_PERIOD_SECONDS, MalformedRateLimit, Pace, RateLimit, RetryAfter, gcra};
 pub use text::{KeyHint, KeyText};

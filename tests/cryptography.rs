@@ -37,6 +37,7 @@ const ENGINES: &[Engine] = &[
         name: "ring",
         files: &[
             "src/audit/checkpoint.rs",
+            "src/key/mark.rs",
             "src/ports/entropy.rs",
             "src/secret.rs",
             "src/secret/mailbox.rs",
@@ -141,9 +142,9 @@ const ALGORITHMS: &[[&str; 5]] = &[
     [
         "HMAC-SHA-256",
         "RFC 2104, FIPS 180-4",
-        "`ring`, in `audit::checkpoint` and `secret::mailbox`",
-        "checkpoints of the audit chains; the mailboxes that have had starter credit",
-        "256-bit key, 256-bit tag",
+        "`ring`, in `audit::checkpoint`, `key::mark` and `secret::mailbox`",
+        "checkpoints of the audit chains; the mailboxes that have had starter credit; which ids the API door looks up first",
+        "256-bit key, 256-bit tag; 16 bits of it for the marks of ids, on which no verdict hangs",
     ],
     [
         "system generator",
@@ -197,6 +198,13 @@ const KEYS: &[[&str; 5]] = &[
         "handed in by the service at start, from its secret store; in memory alone",
         "every node of the people's door; not the database",
         "one for good: its digests outlive the accounts and cannot be made anew, so that **under another key every mailbox has its starter credit again**; whoever has it and the database can try addresses",
+    ],
+    [
+        "`MarkKey`",
+        "256 bits",
+        "handed in by the service at start, from its secret store; in memory alone",
+        "every node of both doors; not the database",
+        "new ids are marked under the one given last, all that are given are recognised; whoever has it can have made-up ids looked up as early as valid ones, at a bounded rate, and no more",
     ],
     [
         "`Pepper`",

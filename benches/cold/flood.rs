@@ -6,9 +6,11 @@ use std::sync::Arc;
 
 use portcullis::api::Reason;
 use portcullis::ports::{Clock as _, SystemClock};
+use sqlx_core::pool::Pool;
+use sqlx_postgres::{PgPoolOptions, Postgres};
 
 use super::house::{Bench, House, stranger};
-use super::{median, nanos};
+use super::{by_hand, median, nanos, select};
 
 /// Requests with unknown keys that wait at one time.
 const FLOOD: usize = 2_000;
@@ -17,15 +19,16 @@ pub async fn flood(url: &str, house: &House, keys: usize, rounds: usize, second:
     let bench = Arc::new(Bench::open(url, house, 64).await);
     let strangers: Arc<Vec<_>> = Arc::new((0..200_000).map(stranger).collect());
     let (met, never) = house.headers.split_at(keys);
+    let hand = ByHand::on(url, house).await;
     for header in met {
         assert!(bench.call(header).await.is_ok());
     }
-    let mut never = never.iter();
+    let mut never = (never.iter(), house.unmarked.iter());
     let (mut quiet, mut flooded) = (Seen::default(), Seen::default());
     let (mut asked, mut answered) = (Vec::new(), 0);
     let clock = SystemClock::new();
     for _ in 0..rounds {
-        quiet.look(&bench, met, &mut never, second).await;
+        quiet.look(&bench, &hand, met, &mut never, second).await;
         let stop = Arc::new(AtomicBool::new(false));
         let count = Arc::new(AtomicU64::new(0));
         let attack: Vec<_> = (0..FLOOD)
@@ -46,7 +49,7 @@ pub async fn flood(url: &str, house: &House, keys: usize, rounds: usize, second:
             (bench.store.round_trips() - before) as f64
                 / clock.monotonic().saturating_sub(start).as_secs_f64(),
         );
-        flooded.look(&bench, met, &mut never, second).await;
+        flooded.look(&bench, &hand, met, &mut never, second).await;
         stop.store(true, Ordering::Relaxed);
         for task in attack {
             task.await.unwrap();
@@ -54,8 +57,14 @@ pub async fn flood(url: &str, house: &House, keys: usize, rounds: usize, second:
         answered += count.load(Ordering::Relaxed);
     }
     println!("flood: {answered} unknown keys answered, {:.0} queries a second", median(asked));
-    let rows = [(quiet.warm, flooded.warm), (quiet.met, flooded.met), (quiet.cold, flooded.cold)];
-    for (what, (quiet, flooded)) in ["warm", "cold, found before", "cold, never found"].iter().zip(rows) {
+    let names = [
+        "warm",
+        "cold, found before",
+        "cold, never found, marked",
+        "cold, never found, not marked",
+        "the SELECT by hand on sqlx's pool",
+    ];
+    for (what, (quiet, flooded)) in names.iter().zip(quiet.all().into_iter().zip(flooded.all())) {
         let (quiet, flooded) = (median(quiet), median(flooded));
         println!(
             "{what}: {:.2} us alone, {:.2} us in the flood: {:.2} x",
@@ -89,28 +98,53 @@ async fn attack(
 struct Seen {
     warm: Vec<f64>,
     met: Vec<f64>,
-    cold: Vec<f64>,
+    marked: Vec<f64>,
+    unmarked: Vec<f64>,
+    by_hand: Vec<f64>,
+}
+
+/// What a hand-written lookup sees of the same flood.
+struct ByHand {
+    pool: Pool<Postgres>,
+    sql: Arc<str>,
+    ids: Vec<i64>,
+}
+
+impl ByHand {
+    async fn on(url: &str, house: &House) -> Self {
+        let pool =
+            PgPoolOptions::new().max_connections(8).test_before_acquire(false).connect(url).await.unwrap();
+        Self { pool, sql: select(&house.schema).into(), ids: house.ids.clone() }
+    }
 }
 
 impl Seen {
+    fn all(self) -> [Vec<f64>; 5] {
+        [self.warm, self.met, self.marked, self.unmarked, self.by_hand]
+    }
+
     async fn look(
         &mut self,
         bench: &Bench,
+        hand: &ByHand,
         met: &[Vec<u8>],
-        never: &mut std::slice::Iter<'_, Vec<u8>>,
+        never: &mut (std::slice::Iter<'_, Vec<u8>>, std::slice::Iter<'_, Vec<u8>>),
         during: Duration,
     ) {
         let clock = SystemClock::new();
         let warm = met.last().unwrap();
-        for header in met.iter().take(10) {
-            let start = clock.monotonic();
-            assert!(bench.call(header).await.is_ok());
-            self.met.push(nanos(clock.monotonic().saturating_sub(start)));
-            if let Some(header) = never.next() {
+        for (header, id) in met.iter().zip(&hand.ids).take(10) {
+            let (marked, unmarked) = (never.0.next().unwrap(), never.1.next().unwrap());
+            for (header, times) in
+                [(header, &mut self.met), (marked, &mut self.marked), (unmarked, &mut self.unmarked)]
+            {
                 let start = clock.monotonic();
                 assert!(bench.call(header).await.is_ok());
-                self.cold.push(nanos(clock.monotonic().saturating_sub(start)));
+                times.push(nanos(clock.monotonic().saturating_sub(start)));
             }
+            let start = clock.monotonic();
+            by_hand(&hand.pool, &hand.sql, *id).await;
+            self.by_hand.push(nanos(clock.monotonic().saturating_sub(start)));
         }
         assert!(bench.call(warm).await.is_ok());
         let until = clock.monotonic() + during;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use portcullis::access::{BuiltinRole, Catalogue, Scope};
 use portcullis::api::{ApiDoor, ApiRequest, Caller, Denied, Need};
 use portcullis::dashboard::{Dashboard, Expiry, NewKey, NewKeyKind};
-use portcullis::key::{KeyFormat, SecretId};
+use portcullis::key::{KeyFormat, MarkKey, SecretId};
 use portcullis::secret::{ExposeSecret as _, SealingKey, SealingKeys};
 use portcullis::store::KeyDirectory as _;
 use portcullis::store::sql::{PostgresOptions, PostgresStore};
@@ -26,6 +26,8 @@ pub struct House {
     /// The `Authorization` header of each key, and the id of its secret as the database has it.
     pub headers: Vec<Vec<u8>>,
     pub ids: Vec<i64>,
+    /// Headers of keys whose ids are not marked.
+    pub unmarked: Vec<Vec<u8>>,
 }
 
 fn catalogue() -> Arc<Catalogue> {
@@ -33,8 +35,12 @@ fn catalogue() -> Arc<Catalogue> {
     Arc::new(catalogue.unwrap())
 }
 
+fn plain() -> KeyFormat {
+    KeyFormat::new("acme", &["live"]).unwrap()
+}
+
 fn format() -> Arc<KeyFormat> {
-    Arc::new(KeyFormat::new("acme", &["live"]).unwrap())
+    Arc::new(plain().mark_ids(MarkKey::new([9; 32])))
 }
 
 fn scope() -> Scope {
@@ -42,42 +48,51 @@ fn scope() -> Scope {
 }
 
 impl House {
-    pub async fn new(url: &str, keys: usize) -> Self {
+    pub async fn new(url: &str, keys: usize, unmarked: usize) -> Self {
         let schema = format!("cold_{}_{}", std::process::id(), uuid_like());
         let options = PostgresOptions::new().schema(&schema).unwrap();
         let store = PostgresStore::open(url, options).await.unwrap();
-        let seals = SealingKeys::new(SealingKey::new(1, [7; 32]).unwrap());
-        let base = "https://console.example.test";
-        let people =
-            Dashboard::builder(store, "Acme", base, catalogue(), format(), seals).unwrap().build().unwrap();
+        let people = dashboard(&store, format());
+        let without_marks = dashboard(&store, Arc::new(plain()));
         let signed_in = first_member::signs_up(&people).await;
         let member = first_member::at_home(&people, signed_in.token()).await;
         let project = people.projects(&member).await.unwrap().first().unwrap().id;
+        let new = NewKey {
+            project,
+            kind: NewKeyKind::Personal,
+            name: "a key".parse().unwrap(),
+            environment: "live".to_owned(),
+            scopes: BTreeSet::from([scope()]),
+            expiry: Expiry::Default,
+            allowlist: None,
+            rate_limit: None,
+            operation: None,
+        };
         let (mut headers, mut ids) = (Vec::new(), Vec::new());
         for _ in 0..keys {
-            let new = NewKey {
-                project,
-                kind: NewKeyKind::Personal,
-                name: "a key".parse().unwrap(),
-                environment: "live".to_owned(),
-                scopes: BTreeSet::from([scope()]),
-                expiry: Expiry::Default,
-                allowlist: None,
-                rate_limit: None,
-                operation: None,
-            };
             let issued = people.issue_key(&member, &new).await.unwrap();
             ids.push(issued.text.id().to_bits().cast_signed());
             headers.push(format!("Bearer {}", issued.text.expose_secret()).into_bytes());
         }
+        let mut others = Vec::new();
+        for _ in 0..unmarked {
+            let issued = without_marks.issue_key(&member, &new).await.unwrap();
+            others.push(format!("Bearer {}", issued.text.expose_secret()).into_bytes());
+        }
         // So that the planner knows what there is.
         run(url, &format!("ANALYZE {schema}.keys; ANALYZE {schema}.secrets")).await;
-        Self { schema, headers, ids }
+        Self { schema, headers, ids, unmarked: others }
     }
 
     pub async fn clean_up(&self, url: &str) {
         run(url, &format!("DROP SCHEMA {} CASCADE", self.schema)).await;
     }
+}
+
+fn dashboard(store: &PostgresStore, format: Arc<KeyFormat>) -> Dashboard {
+    let seals = SealingKeys::new(SealingKey::new(1, [7; 32]).unwrap());
+    let base = "https://console.example.test";
+    Dashboard::builder(store.clone(), "Acme", base, catalogue(), format, seals).unwrap().build().unwrap()
 }
 
 /// A key that nobody has, as a header.

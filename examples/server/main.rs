@@ -25,7 +25,7 @@ use axum::routing::get;
 use portcullis::access::{BuiltinRole, Catalogue};
 use portcullis::api::{ApiDoor, Endpoints};
 use portcullis::dashboard::Dashboard;
-use portcullis::key::KeyFormat;
+use portcullis::key::{KeyFormat, MarkKey};
 use portcullis::ports::{EntropyExt as _, SystemEntropy};
 use portcullis::secret::{SealingKey, SealingKeys};
 use portcullis::store::sql::{SqliteOptions, SqliteStore};
@@ -39,6 +39,7 @@ struct Service {
     listener: tokio::net::TcpListener,
     data: PathBuf,
     seals: SealingKeys,
+    marks: MarkKey,
 }
 
 #[tokio::main]
@@ -50,7 +51,8 @@ async fn main() -> Result<(), Failure> {
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await?;
     let database = data.join("portcullis.db");
     let seals = SealingKeys::new(SealingKey::new(1, sealing_key(&data.join("sealing.key"), &database)?)?);
-    let service = Service { listener, data, seals };
+    let marks = MarkKey::new(secret_key(&data.join("mark.key"))?);
+    let service = Service { listener, data, seals, marks };
 
     #[cfg(feature = "postgres")]
     if let Ok(url) = std::env::var("DATABASE_URL") {
@@ -88,7 +90,8 @@ impl Service {
             .route("GET", "/v1/models", "models.read")
             .route("POST", "/v1/completions", "completions.create")
             .build(&catalogue)?;
-        let format = Arc::new(KeyFormat::new("acme", &["live", "test"])?);
+        // A flood of made-up keys delays none that bear this mark.
+        let format = Arc::new(KeyFormat::new("acme", &["live", "test"])?.mark_ids(self.marks));
 
         let (catalogue_of_people, format_of_people) = (Arc::clone(&catalogue), Arc::clone(&format));
         let people =
@@ -130,15 +133,20 @@ impl Service {
     }
 }
 
-/// The key that seals TOTP secrets and unsent mail. A real service has it from its secret store; this one makes it
-/// once and keeps it in a file beside the database, which protects nothing.
+/// The key that seals TOTP secrets and unsent mail.
 fn sealing_key(file: &Path, database: &Path) -> Result<[u8; 32], Failure> {
+    if database.exists() && !file.exists() {
+        return Err("the sealing key is gone, and what it sealed cannot be read without it".into());
+    }
+    secret_key(file)
+}
+
+/// A key of the service. A real one has it from its secret store; this one makes it once and keeps it in a file beside the
+/// database, which protects nothing.
+fn secret_key(file: &Path) -> Result<[u8; 32], Failure> {
     match std::fs::read(file) {
-        Ok(bytes) => Ok(bytes.try_into().map_err(|_| "the sealing key is not 32 bytes long")?),
+        Ok(bytes) => Ok(bytes.try_into().map_err(|_| format!("{} is not 32 bytes long", file.display()))?),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            if database.exists() {
-                return Err("the sealing key is gone, and what it sealed cannot be read without it".into());
-            }
             let key: [u8; 32] = SystemEntropy::new().bytes()?;
             // Written beside and moved into place, so that a crash leaves a whole key or none.
             let beside = file.with_extension("new");

@@ -24,6 +24,11 @@ impl Allowance {
         Self { every, slack: every.saturating_mul(at_once - 1), due: now }
     }
 
+    /// Whether there is enough for one query.
+    pub(super) fn has(&self, now: Instant) -> bool {
+        self.due.max(now) <= now + self.slack
+    }
+
     /// Pays for one query, or says when there will be enough for one.
     pub(super) fn pay(&mut self, now: Instant) -> Result<(), Instant> {
         let due = self.due.max(now);
@@ -32,6 +37,11 @@ impl Allowance {
         }
         self.due = due + self.every;
         Ok(())
+    }
+
+    /// Pays for one query that was made already, whether or not there is enough: what is owed is waited for.
+    pub(super) fn owe(&mut self, now: Instant) {
+        self.due = self.due.max(now) + self.every;
     }
 
     pub(super) fn pay_back(&mut self) {
@@ -65,6 +75,21 @@ mod tests {
                 assert!(*last - *first >= Duration::from_millis(999), "{most}: {:?}", *last - *first);
             }
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_owed_is_waited_for() {
+        let start = tokio::time::sleep(Duration::ZERO).deadline();
+        let mut allowance = Allowance::new(11, start);
+        assert!(allowance.has(start));
+        for _ in 0..4 {
+            allowance.owe(start);
+        }
+        assert!(!allowance.has(start + Duration::from_millis(399)));
+        assert!(
+            allowance.has(start + Duration::from_millis(400))
+                && allowance.pay(start + Duration::from_millis(400)).is_ok()
+        );
     }
 
     #[tokio::test(start_paused = true)]

@@ -112,7 +112,8 @@ impl ApiDoorBuilder {
 
     /// The most queries of the directory at one time, at least 2; [`BATCHES`] by default. Each asks about up to
     /// [`MAX_RESOLVED`](crate::store::MAX_RESOLVED) ids, so few are enough, and more only take connections from others.
-    /// While all are under way, what comes gathers for the next. One of them is kept for keys that were found before.
+    /// While all are under way, what comes gathers for the next. One of them is kept for keys that were found before or
+    /// bear a [mark](KeyFormat::mark_ids).
     pub fn batches(mut self, most: usize) -> Self {
         self.limits.batches = most.max(2);
         self
@@ -120,13 +121,14 @@ impl ApiDoorBuilder {
 
     /// The most queries in any one second that find mostly unknown ids, at least 2; [`FRUITLESS_PER_SECOND`] by default.
     /// Once an eighth of them have been made at once they come evenly. Others are not bounded. Nor are those of ids that
-    /// were found before.
+    /// were found before. As many again may find ids unknown that bear a [mark](KeyFormat::mark_ids).
     pub fn fruitless_per_second(mut self, most: u32) -> Self {
         self.fruitless_per_second = most;
         self
     }
 
-    /// The most ids that wait for the directory and have never been found before, at least 1; [`WAITING`] by default.
+    /// The most ids that wait for the directory and have neither been found before nor bear a
+    /// [mark](KeyFormat::mark_ids), at least 1; [`WAITING`] by default.
     /// One takes about 200 bytes. When one more comes, it takes the place of one drawn by lot, whose requests are refused
     /// as [`Denied::Crowded`](super::Denied::Crowded).
     pub fn waiting(mut self, most: usize) -> Self {

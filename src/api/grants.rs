@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::cache::GrantCache;
 use super::entry::{Compiler, Entry};
 use super::lease::Lease;
+use super::queue::Looks;
 use super::unknown::{Met, Unknown};
 use crate::id::{AccountId, KeyId, ProjectId, WorkspaceId};
 use crate::key::SecretId;
@@ -38,6 +39,17 @@ pub(super) enum NotFound {
 }
 
 impl Grants {
+    /// What an id looks like that the caches do not know.
+    pub(super) fn looks(&self, id: SecretId) -> Looks {
+        if self.met.contains(id) {
+            Looks::Met
+        } else if self.compiler.format.is_marked(id) {
+            Looks::Marked
+        } else {
+            Looks::Strange
+        }
+    }
+
     /// What the caches know of an id, while they may be trusted.
     pub(super) fn known(&self, id: SecretId) -> Option<Found> {
         if !self.lease.holds(self.clock.monotonic()) {

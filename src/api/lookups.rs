@@ -6,8 +6,9 @@
 //! * Who finds nobody about to send sends: after letting all that are ready at this moment come along. Others wait,
 //!   and so does who comes when all turns are taken. Whoever's query ends leaves the rest to a task of its own, of
 //!   which there are no more than turns.
-//! * Ids that the directory once knew go first, and strangers leave one turn to them. Queries that find mostly nothing
-//!   are bounded by an [`Allowance`](super::allowance::Allowance).
+//! * Ids that the directory once knew, or that bear the service's mark, go first, and strangers leave one turn to them.
+//!   Queries that find mostly nothing are bounded by an [`Allowance`](super::allowance::Allowance), and so are queries
+//!   that found a marked id to be unknown: beyond that a mark counts for nothing.
 //! * A request that is dropped strands nobody: what it has sent goes on as a task, and what it was about to send, another
 //!   one sends.
 
@@ -21,15 +22,16 @@ use tokio::runtime::Handle;
 use tokio::task::yield_now;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-use super::allowance::Allowance;
 use super::grants::{Found, Grants, NotFound};
-use super::queue::{Joined, Limits, Next, Queue, Seat, Turn};
+use super::queue::{Joined, Limits, Looks, Next, Queue, Seat, Turn};
 use crate::key::SecretId;
 use crate::ports::clock::timer_now;
 use crate::store::StoreError;
 
 /// Who sends lets others come along so often at most.
 const MOST_YIELDS: usize = 8;
+/// After so many answers others have their turn: whom a large batch wakes is not to run before all who came meanwhile.
+const ANSWERS_AT_ONCE: usize = 16;
 
 pub(super) struct Lookups {
     grants: Arc<Grants>,
@@ -51,6 +53,8 @@ struct Batch<'w> {
     seats: Vec<Arc<Seat>>,
     /// It was paid for, and half of it or more was found.
     worth_it: bool,
+    /// An id that bears the service's mark was not found.
+    misled: bool,
 }
 
 /// A batch that the request polls which sent it. When the request is dropped, a task does.
@@ -58,7 +62,7 @@ struct Carried(Option<Pin<Box<dyn Future<Output = ()> + Send>>>);
 
 impl Lookups {
     pub(super) fn new(grants: Arc<Grants>, limits: Limits, per_second: u32, patience: Duration) -> Self {
-        let queue = Queue::new(limits, Allowance::new(per_second, timer_now()));
+        let queue = Queue::new(limits, per_second, timer_now());
         Self { grants, queue: Mutex::new(queue), patience }
     }
 
@@ -69,14 +73,15 @@ impl Lookups {
 
     /// Asks the directory about an id, together with others.
     pub(super) async fn find(self: &Arc<Self>, id: SecretId) -> Found {
-        let deadline = timer_now() + self.patience;
-        let met = self.grants.met.contains(id);
-        let Joined { seat, turn, evicted } = self.queue().join(id, met);
+        let now = timer_now();
+        let deadline = now + self.patience;
+        let looks = self.grants.looks(id);
+        let Joined { seat, turn, evicted } = self.queue().join(id, looks, now);
         if let Some(evicted) = evicted {
             evicted.answer(Err(NotFound::Crowded));
         }
         if let Some(turn) = turn {
-            Worker { lookups: Arc::clone(self), turn, runs: true }.lead(deadline).await;
+            Worker { lookups: Arc::clone(self), turn, runs: true }.lead(looks, deadline).await;
             if let Some(found) = seat.answered() {
                 return found.clone();
             }
@@ -104,13 +109,17 @@ impl Lookups {
 
 impl Worker {
     /// Sends one batch, once whoever is ready now has come along.
-    async fn lead(mut self, deadline: Instant) {
+    async fn lead(mut self, looks: Looks, deadline: Instant) {
         // As long as others come: they may be on their way from another thread. This yield, unlike waking oneself, lets
-        // the runtime take in what other threads and sockets have for it.
+        // the runtime take in what other threads and sockets have for it. In a flood strangers never cease to come.
+        let waiting = || {
+            let queue = self.lookups.queue();
+            if looks == Looks::Strange { queue.len() } else { queue.likely() }
+        };
         for _ in 0..MOST_YIELDS {
-            let waiting = self.lookups.len();
+            let before = waiting();
             yield_now().await;
-            if self.lookups.len() <= waiting {
+            if waiting() <= before {
                 break;
             }
         }
@@ -152,7 +161,7 @@ impl Worker {
     }
 
     async fn ask(&self, seats: Vec<Arc<Seat>>, deadline: Instant) {
-        let mut batch = Batch { lookups: &self.lookups, seats, worth_it: false };
+        let mut batch = Batch { lookups: &self.lookups, seats, worth_it: false, misled: false };
         let grants = &self.lookups.grants;
         let mut ids = Vec::with_capacity(batch.seats.len());
         for seat in &batch.seats {
@@ -167,15 +176,25 @@ impl Worker {
             return;
         }
         let answers = timeout_at(deadline, grants.ask(&ids)).await.unwrap_or(Err(StoreError::Busy));
-        let unanswered = batch.seats.iter().filter(|seat| seat.answered().is_none());
         match answers {
             Ok(answers) => {
                 let found = answers.iter().filter(|found| matches!(found, Ok(Some(_)))).count();
                 batch.worth_it = self.turn.is_paid() && found * 2 >= answers.len();
-                unanswered.zip(answers).for_each(|(seat, found)| seat.answer(found));
+                batch.misled = ids
+                    .iter()
+                    .zip(&answers)
+                    .any(|(id, found)| matches!(found, Ok(None)) && grants.looks(*id) == Looks::Marked);
+                let unanswered = batch.seats.iter().filter(|seat| seat.answered().is_none());
+                for (number, (seat, found)) in unanswered.zip(answers).enumerate() {
+                    if number > 0 && number % ANSWERS_AT_ONCE == 0 {
+                        yield_now().await;
+                    }
+                    seat.answer(found);
+                }
             }
             Err(error) => {
                 let error = Arc::new(error);
+                let unanswered = batch.seats.iter().filter(|seat| seat.answered().is_none());
                 unanswered.for_each(|seat| seat.answer(Err(NotFound::Failed(Arc::clone(&error)))));
             }
         }
@@ -196,13 +215,16 @@ impl Drop for Batch<'_> {
         for seat in &self.seats {
             seat.answer(busy());
         }
-        let grants = &self.lookups.grants;
+        let (grants, now) = (&self.lookups.grants, timer_now());
         let mut queue = self.lookups.queue();
         if self.worth_it {
             queue.was_worth_it();
         }
+        if self.misled {
+            queue.was_misled(now);
+        }
         for seat in &self.seats {
-            queue.ended(seat.id, grants.met.contains(seat.id), || grants.known(seat.id));
+            queue.ended(seat.id, || grants.looks(seat.id), now, || grants.known(seat.id));
         }
     }
 }

@@ -13,9 +13,19 @@ use super::grants::Found;
 use crate::key::SecretId;
 use crate::store::MAX_RESOLVED;
 
-/// So many strangers may come along with keys that were met before. More of them would make these wait for a
+/// So many strangers may come along with keys that are likely to be found. More of them would make these wait for a
 /// larger answer than they need, so they go by themselves.
 const COMPANY: usize = 32;
+
+/// What an id looks like before it is looked up.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Looks {
+    /// The directory once knew it.
+    Met,
+    /// It bears the service's mark.
+    Marked,
+    Strange,
+}
 
 /// A place in the queue for one id. All who ask for it before it is sent share it.
 pub(super) struct Seat {
@@ -24,13 +34,16 @@ pub(super) struct Seat {
     answered: Notify,
 }
 
-/// Two queues: ids that were met before, and strangers. See [the module of lookups](super::lookups) for the rules.
+/// Two queues: ids that are likely to be found, and strangers. See [the module of lookups](super::lookups) for the rules.
 pub(super) struct Queue {
     seats: HashMap<SecretId, Place>,
-    met: VecDeque<Arc<Seat>>,
+    likely: VecDeque<Arc<Seat>>,
     strangers: VecDeque<Arc<Seat>>,
     limits: Limits,
     allowance: Allowance,
+    /// How many queries marks may have caused that found a marked id to be unknown. While it is used up, who has nothing
+    /// but a mark is a stranger.
+    misled: Allowance,
     /// Turns that are taken: for a batch under way, or by who is about to send one.
     taken: usize,
     /// Those of them that ask about strangers.
@@ -133,13 +146,15 @@ impl Seat {
 }
 
 impl Queue {
-    pub(super) fn new(limits: Limits, allowance: Allowance) -> Self {
+    /// As many queries in a second may find nothing for strangers, and as many for ids that bear a mark.
+    pub(super) fn new(limits: Limits, fruitless_per_second: u32, now: Instant) -> Self {
         Self {
             seats: HashMap::new(),
-            met: VecDeque::new(),
+            likely: VecDeque::new(),
             strangers: VecDeque::new(),
             limits,
-            allowance,
+            allowance: Allowance::new(fruitless_per_second, now),
+            misled: Allowance::new(fruitless_per_second, now),
             taken: 0,
             with_strangers: 0,
             gathering: false,
@@ -152,8 +167,13 @@ impl Queue {
         self.seats.len()
     }
 
+    /// How many ids wait that are likely to be found.
+    pub(super) fn likely(&self) -> usize {
+        self.likely.len()
+    }
+
     /// A seat in a batch that is yet to be sent.
-    pub(super) fn join(&mut self, id: SecretId, met: bool) -> Joined {
+    pub(super) fn join(&mut self, id: SecretId, looks: Looks, now: Instant) -> Joined {
         let place = self.seats.entry(id).or_default();
         if let Some(seat) = &place.seat {
             return Joined { seat: Arc::clone(seat), turn: None, evicted: None };
@@ -163,7 +183,7 @@ impl Queue {
         if place.under_way {
             return Joined { seat, turn: None, evicted: None };
         }
-        let evicted = self.enqueue(Arc::clone(&seat), met);
+        let evicted = self.enqueue(Arc::clone(&seat), self.is_likely(looks, now));
         let turn = self.turn_to_take().then(|| {
             self.gathering = true;
             self.taken += 1;
@@ -172,12 +192,20 @@ impl Queue {
         Joined { seat, turn, evicted }
     }
 
+    fn is_likely(&self, looks: Looks, now: Instant) -> bool {
+        match looks {
+            Looks::Met => true,
+            Looks::Marked => self.misled.has(now),
+            Looks::Strange => false,
+        }
+    }
+
     /// A stranger for whom there is no room takes the place of one that is drawn by lot. So nobody can hold the
     /// queue by coming first, or by coming just when there is room again: each has it for as long as its share of
     /// all requests allows.
-    fn enqueue(&mut self, seat: Arc<Seat>, met: bool) -> Option<Arc<Seat>> {
-        if met {
-            self.met.push_back(seat);
+    fn enqueue(&mut self, seat: Arc<Seat>, likely: bool) -> Option<Arc<Seat>> {
+        if likely {
+            self.likely.push_back(seat);
             return None;
         }
         if self.strangers.len() < self.limits.waiting {
@@ -195,10 +223,10 @@ impl Queue {
     /// Whether somebody waits for whom a batch could be sent, and nobody is about to.
     fn turn_to_take(&self) -> bool {
         let strangers = !self.strangers.is_empty() && !self.pausing && self.room_for_strangers();
-        !self.gathering && self.taken < self.limits.batches && (!self.met.is_empty() || strangers)
+        !self.gathering && self.taken < self.limits.batches && (!self.likely.is_empty() || strangers)
     }
 
-    /// One turn is kept for keys that were met before.
+    /// One turn is kept for ids that are likely to be found.
     fn room_for_strangers(&self) -> bool {
         self.with_strangers + 1 < self.limits.batches
     }
@@ -219,7 +247,7 @@ impl Queue {
             // Whoever ends a batch goes on with what waits.
             return Next::Rest;
         }
-        let mut asked: Vec<_> = self.met.drain(..self.met.len().min(MAX_RESOLVED)).collect();
+        let mut asked: Vec<_> = self.likely.drain(..self.likely.len().min(MAX_RESOLVED)).collect();
         while let Some(seat) = self.strangers.pop_front_if(|seat| nobody_waits(seat)) {
             self.seats.remove(&seat.id);
         }
@@ -283,8 +311,19 @@ impl Queue {
         self.allowance.pay_back();
     }
 
+    /// A batch has found marked ids to be unknown.
+    pub(super) fn was_misled(&mut self, now: Instant) {
+        self.misled.owe(now);
+    }
+
     /// A lookup of this id has ended. Answers who came for it meanwhile, if `known`; else they are next in the queue.
-    pub(super) fn ended(&mut self, id: SecretId, met: bool, known: impl FnOnce() -> Option<Found>) {
+    pub(super) fn ended(
+        &mut self,
+        id: SecretId,
+        looks: impl FnOnce() -> Looks,
+        now: Instant,
+        known: impl FnOnce() -> Option<Found>,
+    ) {
         let Some(seat) = self.seats.remove(&id).and_then(|place| place.seat) else { return };
         if let Some(found) = known() {
             seat.answer(found);
@@ -292,7 +331,11 @@ impl Queue {
         }
         self.seats.insert(id, Place { under_way: false, seat: Some(Arc::clone(&seat)) });
         // No more of them than there are ids under way, so there is room.
-        if met { self.met.push_back(seat) } else { self.strangers.push_back(seat) }
+        if self.is_likely(looks(), now) {
+            self.likely.push_back(seat);
+        } else {
+            self.strangers.push_back(seat);
+        }
     }
 }
 

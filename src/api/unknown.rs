@@ -21,8 +21,8 @@ struct Remembered {
     order: VecDeque<SecretId>,
 }
 
-/// Ids that the directory once knew. They are looked up before strangers, so that a flood of unknown ids does not
-/// hold up keys that are in use; nobody gets in without a key. It may forget one, and may take a stranger
+/// Ids that the directory once knew. They are looked up before strangers, as marked ids are, so that a flood of unknown ids
+/// does not hold up keys that are in use; nobody gets in without a key. It may forget one, and may take a stranger
 /// for one (id 0): only the order of lookups hangs on it.
 pub(super) struct Met(Box<[AtomicU64]>);
 

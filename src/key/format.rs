@@ -8,7 +8,7 @@ use zeroize::{Zeroize as _, Zeroizing};
 
 use super::digest::{block_of, digest_of};
 use super::id::ID_LENGTH;
-use super::{KeyDigest, KeyHint, KeyText, SecretId, base62};
+use super::{KeyDigest, KeyHint, KeyText, MarkKey, SecretId, base62};
 use crate::error::Coded;
 
 /// Id and secret: what the digest covers.
@@ -27,6 +27,8 @@ pub struct KeyFormat {
     environments: Box<[Environment]>,
     /// One for each environment, in the same order.
     heads: Box<[Head]>,
+    /// The one that marks new ids is the last.
+    marks: Vec<MarkKey>,
 }
 
 /// What the keys of one environment start with, and the CRC-32 of that.
@@ -152,7 +154,38 @@ impl KeyFormat {
             let text = format!("{prefix}_{environment}_").into_boxed_str();
             Head { crc: crc32fast::hash(text.as_bytes()), text }
         });
-        Ok(Self { prefix: prefix.into(), heads: heads.collect(), environments: known.into() })
+        Ok(Self {
+            prefix: prefix.into(),
+            heads: heads.collect(),
+            environments: known.into(),
+            marks: Vec::new(),
+        })
+    }
+
+    /// Has the ids of new secrets marked under this key, and the API door look up ids that are marked before those that are
+    /// not, so that a flood of made-up keys delays no valid one. Both doors are to have the key, the API door first: what
+    /// is not marked, or under a key that the door does not know, is as valid and is looked up after the others.
+    ///
+    /// To replace a key, call this again: new ids are marked under the key given last, ids under any of them are
+    /// recognised. An earlier one can go when few secrets of its time are left.
+    #[must_use]
+    pub fn mark_ids(mut self, key: MarkKey) -> Self {
+        self.marks.push(key);
+        self
+    }
+
+    /// The id of a new secret, of eight random bytes: marked, if this format [marks ids](Self::mark_ids).
+    #[must_use]
+    pub fn new_id(&self, random: [u8; 8]) -> SecretId {
+        let id = SecretId::from_random(random);
+        self.marks.last().map_or(id, |key| key.mark(id))
+    }
+
+    /// Whether this id is marked, so that it is one of the service's own, or a guess of which one in 65,536 hits.
+    /// `false` for all in a format that does not mark ids.
+    #[must_use]
+    pub fn is_marked(&self, id: SecretId) -> bool {
+        self.marks.iter().any(|key| key.has_marked(id))
     }
 
     /// What all keys start with, before the first `_`.

@@ -6,6 +6,7 @@ use core::time::Duration;
 use std::sync::Arc;
 
 use portcullis::api::{ApiDoor, Reason};
+use portcullis::key::{KeyFormat, MarkKey, SecretId};
 use portcullis::ports::{Clock, SystemClock};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
@@ -14,14 +15,24 @@ use crate::world::{World, at_once, until};
 
 /// So many requests at a time, each with another unknown key, until it is dropped.
 fn flood(world: &Arc<World>, door: &Arc<ApiDoor>, requests: u64) -> JoinSet<()> {
+    flood_of(world, door, requests, |_, number| SecretId::from_bits(number))
+}
+
+/// The same with ids of one's own.
+fn flood_of(
+    world: &Arc<World>,
+    door: &Arc<ApiDoor>,
+    requests: u64,
+    id: fn(&KeyFormat, u64) -> SecretId,
+) -> JoinSet<()> {
     let number = Arc::new(AtomicU64::new(1_000_000));
     (0..requests)
         .map(|_| {
             let (world, door, number) = (Arc::clone(world), Arc::clone(door), Arc::clone(&number));
             async move {
                 loop {
-                    let key = world.text(number.fetch_add(1, SeqCst), "live");
-                    let denied = world.call(&door, &key).await.unwrap_err();
+                    let id = id(&world.format, number.fetch_add(1, SeqCst));
+                    let denied = world.call(&door, &world.text_with_id(id, "live")).await.unwrap_err();
                     assert!(matches!(denied.reason(), Reason::NoSuchSecret | Reason::Crowded), "{denied:?}");
                     tokio::task::yield_now().await;
                 }
@@ -144,6 +155,63 @@ async fn a_key_that_was_found_before_waits_for_no_stranger() {
         assert!(took < Duration::from_millis(300), "{took:?}");
     }
     drop(attack);
+}
+
+/// A world whose ids are marked, under a key that was replaced once.
+async fn marked() -> World {
+    let world = World::memory().await;
+    let format =
+        KeyFormat::clone(&world.format).mark_ids(MarkKey::new([1; 32])).mark_ids(MarkKey::new([2; 32]));
+    World { format: Arc::new(format), ..world }
+}
+
+/// ATK-DOS-02
+#[tokio::test]
+async fn a_marked_key_waits_for_no_stranger_though_it_was_never_found() {
+    let world = marked().await;
+    let earlier = KeyFormat::new("acme", &["live"]).unwrap().mark_ids(MarkKey::new([1; 32]));
+    let mut keys = Vec::new();
+    for number in 1..=40 {
+        let format = if number % 2 == 0 { &earlier } else { &*world.format };
+        let id = format.new_id([number; 8]);
+        assert!(world.format.is_marked(id));
+        keys.push(world.key_with_id(number, id, |_| {}).await);
+    }
+    let unmarked = world.key(50, |_| {}).await;
+    assert!(!world.format.is_marked(unmarked.id()));
+    let door = world.builder().fruitless_per_second(2).patience(Duration::from_mins(1)).build();
+    let (world, door) = (Arc::new(world), Arc::new(door));
+    let attack = flood(&world, &door, 400);
+    until(|| door.gauges().lookups >= 300).await;
+    let clock = SystemClock::new();
+    for key in &keys {
+        let before = clock.monotonic();
+        assert!(world.call(&door, key).await.is_ok());
+        let took = clock.monotonic().saturating_sub(before);
+        assert!(took < Duration::from_millis(300), "{took:?}");
+    }
+    let waits = timeout(Duration::from_millis(300), world.call(&door, &unmarked)).await;
+    assert!(waits.is_err(), "without a mark it waits with the strangers");
+    drop(attack);
+}
+
+/// ATK-DOS-02: of whoever has many marked ids of secrets that are gone, or the key of the marks.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flood_of_marked_ids_reaches_the_directory_at_a_bounded_rate() {
+    let world = Arc::new(marked().await);
+    let door = world.builder().fruitless_per_second(20).patience(Duration::from_mins(1)).build();
+    let door = Arc::new(door);
+    let attack = flood_of(&world, &door, 100, |format, number| format.new_id(number.to_be_bytes()));
+    let clock = SystemClock::new();
+    let start = clock.monotonic();
+    sleep(Duration::from_secs(2)).await;
+    let made = world.seam.resolved();
+    let millis = usize::try_from((clock.monotonic().saturating_sub(start)).as_millis()).unwrap();
+    drop(attack);
+    // For strangers, for marks, and the batches that were under way when it was seen what the marks are worth.
+    let bound = 2 * 20 * millis / 1_000 + 2 + 4;
+    assert!(made <= bound, "{made} queries, at most {bound}");
+    assert!(made >= 20, "the flood was answered: {made}");
 }
 
 #[tokio::test]

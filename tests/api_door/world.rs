@@ -357,19 +357,27 @@ impl World {
 
     /// Adds a key with one secret; what is not said is a personal key with all scopes and no limits.
     pub async fn key(&self, number: u8, alter: impl FnOnce(&mut Key)) -> KeyText {
+        self.key_with_id(number, SecretId::from_bits(u64::from(number)), alter).await
+    }
+
+    pub async fn key_with_id(&self, number: u8, id: SecretId, alter: impl FnOnce(&mut Key)) -> KeyText {
         let mut key = key_record(number);
         alter(&mut key);
         let mut work = self.work().await;
         work.tx.insert_key(&work.locked, &key).await.unwrap();
-        let text = self.text(u64::from(number), &key.environment);
+        let text = self.text_with_id(id, &key.environment);
         assert!(work.tx.insert_secret(&work.locked, &secret_record(key.id, &text)).await.unwrap());
         work.commit().await;
         text
     }
 
     pub fn text(&self, secret: u64, environment: &str) -> KeyText {
+        self.text_with_id(SecretId::from_bits(secret), environment)
+    }
+
+    pub fn text_with_id(&self, id: SecretId, environment: &str) -> KeyText {
         let environment = self.format.environment(environment).unwrap();
-        self.format.mint(&environment, SecretId::from_bits(secret), [secret.to_be_bytes()[7]; 32]).unwrap()
+        self.format.mint(&environment, id, [id.to_bits().to_be_bytes()[7]; 32]).unwrap()
     }
 
     pub async fn edit_key(&self, number: u8, alter: impl FnOnce(&mut Key)) {

@@ -126,8 +126,7 @@ async fn a_transaction_under_which_the_contract_does_not_hold_is_refused() {
     let mut failed = database.pool.begin().await.unwrap();
     failed.execute(query("SELECT 1 / 0")).await.unwrap_err();
     assert!(matches!(database.store.join(failed).await.unwrap_err(), JoinError::Store(_)));
-    let (server, _) = pg::cluster::Cluster::shared().rsplit_once('/').unwrap();
-    let elsewhere = format!("{server}/template1");
+    let elsewhere = pg::cluster::in_database(pg::cluster::Cluster::shared(), "template1");
     let other = PgPool::connect(&elsewhere).await.unwrap().begin().await.unwrap();
     assert!(matches!(database.store.join(other).await.unwrap_err(), JoinError::OtherDatabase));
     database.world.person("ann@example.com").await;

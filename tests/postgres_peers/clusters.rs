@@ -77,13 +77,12 @@ fn committed_rows_survive_a_crash_and_others_do_not() {
 #[test]
 fn a_private_server_answers_on_both_its_sockets_and_is_gone_with_its_files_when_dropped() {
     let cluster = Cluster::private();
-    let (url, socket, folder) =
-        (cluster.url().to_owned(), cluster.socket_url(), cluster.folder().to_path_buf());
-    assert_eq!(psql(&socket, "select inet_server_addr() is null"), "t");
-    assert_eq!(psql(&url, "select inet_server_addr()"), "127.0.0.1");
+    let (url, tcp, folder) = (cluster.url().to_owned(), cluster.tcp_url(), cluster.folder().to_path_buf());
+    assert_eq!(psql(&url, "select inet_server_addr() is null"), "t");
+    assert_eq!(psql(&tcp, "select inet_server_addr()"), "127.0.0.1");
     drop(cluster);
     assert!(!folder.exists());
-    assert!(try_psql(&url, "select 1").is_err());
+    assert!(try_psql(&url, "select 1").is_err() && try_psql(&tcp, "select 1").is_err());
 }
 
 #[test]
@@ -196,6 +195,8 @@ fn a_url_keeps_all_but_its_address() {
         ("postgres://u:p@127.0.0.1:1/db?a=b@c", "postgres://u:p@127.0.0.1:9/db?a=b@c"),
         ("postgresql://127.0.0.1:1", "postgresql://127.0.0.1:9"),
         ("postgresql://127.0.0.1:1?x=/", "postgresql://127.0.0.1:9?x=/"),
+        ("postgres://u@127.0.0.1:1/db?host=%2Ftmp%2Fx", "postgres://u@127.0.0.1:9/db"),
+        ("postgres://u@127.0.0.1:1/db?a=b&host=%2Ftmp%2Fx&c=d", "postgres://u@127.0.0.1:9/db?a=b&c=d"),
     ] {
         assert_eq!(at_address(old, new), changed);
         assert_eq!(address_of(changed), new);

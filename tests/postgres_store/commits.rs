@@ -13,7 +13,7 @@ use portcullis::store::{
     ChangeStream as _, KeyDirectory as _, Ledger as _, Store as _, StoreError, UsageSink as _,
 };
 
-use crate::cluster::{Cluster, address_of, psql};
+use crate::cluster::{Cluster, address_of, psql, with_parameter};
 use crate::pg::fresh_schema;
 use crate::proxy::{Proxy, Shape};
 use crate::stage::{open, owner, until};
@@ -207,7 +207,7 @@ async fn a_lock_that_somebody_else_holds_is_waited_for_no_longer_than_the_patien
 #[tokio::test]
 async fn lost_idle_connections_fail_nobody() {
     let schema = fresh_schema();
-    let url = format!("{}?application_name={schema}", Cluster::shared());
+    let url = with_parameter(Cluster::shared(), &format!("application_name={schema}"));
     let store = open(&url, &schema, |options| options).await;
     let id = workspace(&store, 1).await;
     for round in 0..3 {

@@ -13,7 +13,7 @@ use portcullis::store::sql::PostgresStore;
 use portcullis::store::{ChangeStream as _, Changes, Position, Store as _, StoreError, Transaction};
 use uuid::Uuid;
 
-use crate::cluster::{Cluster, psql};
+use crate::cluster::{Cluster, in_database, psql};
 use crate::first_member::{at_home, signs_up};
 use crate::pg::fresh_schema;
 use crate::stage::{call, door, key, open, owner, people};
@@ -219,8 +219,7 @@ async fn a_restored_copy_is_another_database_to_whoever_read_the_first() {
     let mut reader = Reader::new(&store).await;
     let copy = format!("copy_{schema}");
     owner(&format!("CREATE DATABASE {copy}"));
-    let (server, _) = Cluster::shared().rsplit_once('/').unwrap();
-    let url = format!("{server}/{copy}");
+    let url = in_database(Cluster::shared(), &copy);
     let dump = || {
         let args = ["--schema", &schema, "-d", Cluster::shared()];
         let output = Command::new("pg_dump").args(args).output().unwrap();

@@ -8,7 +8,7 @@ use portcullis::ports::{Entropy as _, SystemEntropy};
 use tokio::time::sleep;
 
 use crate::checker::{Revoked, check};
-use crate::cluster::{Cluster, address_of, psql};
+use crate::cluster::{Cluster, address_of, psql, with_parameter};
 use crate::house::{BOUND, House, Issued, alone};
 use crate::node::now;
 use crate::peer::{Peer, Report};
@@ -181,7 +181,7 @@ async fn a_node_whose_backends_are_terminated_refuses_no_valid_key_and_no_bound_
     let url = Cluster::shared();
     let house = House::new(url).await;
     let name = format!("node_{}", house.schema);
-    let mut peer = Peer::start(&format!("{url}?application_name={name}"), &house);
+    let mut peer = Peer::start(&with_parameter(url, &format!("application_name={name}")), &house);
     let (_, kept) = more(&house, &mut peer, KEPT).await;
     let (keys, numbers) = more(&house, &mut peer, 20).await;
     let mut revoked = Vec::new();

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 #[path = "../suite/cluster.rs"]
 mod cluster;
 
-use cluster::{Cluster, psql};
+use cluster::{Cluster, in_database, psql};
 
 pub struct Database {
     name: String,
@@ -56,9 +56,9 @@ impl Database {
     }
 
     fn url(&self, role: &str) -> String {
-        let (_, server) = Cluster::shared().split_once('@').unwrap();
-        let (server, _) = server.rsplit_once('/').unwrap();
-        format!("postgres://{role}@{server}/{}", self.name)
+        let url = in_database(Cluster::shared(), &self.name);
+        let (_, server) = url.split_once('@').unwrap();
+        format!("postgres://{role}@{server}")
     }
 }
 

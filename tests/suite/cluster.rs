@@ -108,13 +108,14 @@ impl Cluster {
         Self(Held::start_with("hold", &[], Some(("CLUSTER_FSYNC", "on"))))
     }
 
+    /// Its URL, through its Unix socket.
     pub fn url(&self) -> &str {
         &self.0.url
     }
 
-    /// Its URL through the Unix socket.
-    pub fn socket_url(&self) -> String {
-        std::fs::read_to_string(self.0.folder.join("socket_url")).unwrap().trim_end().to_owned()
+    /// Its URL over TCP.
+    pub fn tcp_url(&self) -> String {
+        at_address(self.url(), address_of(self.url()))
     }
 
     pub fn port(&self) -> u16 {
@@ -192,7 +193,7 @@ pub fn try_psql(url: &str, sql: &str) -> Result<String, String> {
     if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
 }
 
-/// Where the server of a URL with a numeric address listens.
+/// Where the server of a URL with a numeric address listens, whether or not the URL leads through its Unix socket.
 #[track_caller]
 pub fn address_of(url: &str) -> SocketAddr {
     let (_, authority, _) = parts(url);
@@ -200,12 +201,29 @@ pub fn address_of(url: &str) -> SocketAddr {
     host.parse().unwrap_or_else(|e| panic!("{host} in {url}: {e}"))
 }
 
-/// The same URL with another server's address.
+/// The same URL with another server's address, over TCP.
 #[track_caller]
 pub fn at_address(url: &str, address: SocketAddr) -> String {
     let (scheme, authority, rest) = parts(url);
     let user = authority.rsplit_once('@').map_or(String::new(), |(user, _)| format!("{user}@"));
-    format!("{scheme}://{user}{address}{rest}")
+    let (path, parameters) = rest.split_once('?').unwrap_or((rest, ""));
+    let kept: Vec<_> =
+        parameters.split('&').filter(|one| !one.is_empty() && !one.starts_with("host=")).collect();
+    let question = if kept.is_empty() { "" } else { "?" };
+    format!("{scheme}://{user}{address}{path}{question}{}", kept.join("&"))
+}
+
+/// The same URL for another database.
+#[track_caller]
+pub fn in_database(url: &str, name: &str) -> String {
+    let (scheme, authority, rest) = parts(url);
+    let parameters = rest.find('?').map_or("", |at| &rest[at..]);
+    format!("{scheme}://{authority}/{name}{parameters}")
+}
+
+/// The same URL with one more parameter, as in `application_name=mine`.
+pub fn with_parameter(url: &str, parameter: &str) -> String {
+    format!("{url}{}{parameter}", if url.contains('?') { '&' } else { '?' })
 }
 
 /// Scheme, authority, and all that follows.

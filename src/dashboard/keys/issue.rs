@@ -10,7 +10,7 @@ use crate::dashboard::error::{Fault, KeyError, WorkspaceError};
 use crate::dashboard::inner::Inner;
 use crate::dashboard::workspaces::Member;
 use crate::id::{KeyId, OperationId};
-use crate::key::{Environment, KeyText, SecretId};
+use crate::key::{Environment, KeyText};
 use crate::ports::{EntropyExt, EventKind, Outcome};
 use crate::store::record::{Action, Key, KeyKind, KeySecret, Target, Workspace};
 use crate::store::{Locked, OperationRow, Transaction};
@@ -211,7 +211,7 @@ impl Inner {
         environment: &Environment,
     ) -> Result<KeyText, KeyError> {
         for _ in 0..MINT_TRIES {
-            let id = SecretId::from_random(self.entropy.bytes()?);
+            let id = self.format.new_id(self.entropy.bytes()?);
             let text = self
                 .format
                 .mint(environment, id, self.entropy.bytes()?)

@@ -2,6 +2,7 @@ use proptest::prelude::*;
 use secrecy::ExposeSecret as _;
 
 use super::*;
+use crate::key::MarkKey;
 use crate::secret::sha256;
 
 const DIGITS: &[u8] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
@@ -192,4 +193,18 @@ proptest! {
         headed.extend(&bytes);
         prop_assert!(format().parse(&headed).is_err());
     }
+}
+
+#[test]
+fn ids_are_marked_under_the_last_key_and_recognised_under_each() {
+    let random = *b"sixteen!";
+    assert_eq!(format().new_id(random), SecretId::from_random(random));
+    assert!(!format().is_marked(format().new_id(random)));
+    let old = format().mark_ids(MarkKey::new([1; 32]));
+    let both = old.clone().mark_ids(MarkKey::new([2; 32]));
+    let new = format().mark_ids(MarkKey::new([2; 32]));
+    assert_eq!(both.new_id(random), new.new_id(random));
+    assert!(both.is_marked(old.new_id(random)) && both.is_marked(new.new_id(random)));
+    assert!(!new.is_marked(old.new_id(random)), "a key that is gone");
+    assert!(!both.is_marked(SecretId::from_random(random)));
 }
