@@ -49,7 +49,8 @@ fn main() {
         (KEYS, 15, Duration::from_millis(500))
     };
     let main = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    let house = main.block_on(House::new(&url, keys + 10 * rounds * 2, 10 * rounds * 2));
+    let house =
+        main.block_on(House::new(&url, keys + flood::PROBES * rounds * 2, flood::PROBES * rounds * 2));
     for (name, runtime) in [
         ("one thread", Builder::new_current_thread().enable_all().build().unwrap()),
         ("two threads", Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()),

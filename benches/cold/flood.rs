@@ -12,6 +12,8 @@ use sqlx_postgres::{PgPoolOptions, Postgres};
 use super::house::{Bench, House, stranger};
 use super::{by_hand, median, nanos, select};
 
+/// Valid keys of each kind in each look.
+pub const PROBES: usize = 20;
 /// Requests with unknown keys that wait at one time.
 const FLOOD: usize = 2_000;
 
@@ -133,18 +135,39 @@ impl Seen {
     ) {
         let clock = SystemClock::new();
         let warm = met.last().unwrap();
-        for (header, id) in met.iter().zip(&hand.ids).take(10) {
-            let (marked, unmarked) = (never.0.next().unwrap(), never.1.next().unwrap());
-            for (header, times) in
-                [(header, &mut self.met), (marked, &mut self.marked), (unmarked, &mut self.unmarked)]
-            {
+        // Requests come at any moment: not just when the flood has been answered, as whoever waited with it would.
+        let pause = async |number: usize| {
+            tokio::time::sleep(Duration::from_millis(1 + u64::try_from(number * 5 % 7).unwrap())).await;
+        };
+        for (number, (header, id)) in met.iter().zip(&hand.ids).take(PROBES).enumerate() {
+            let marked = never.0.next().unwrap();
+            pause(number).await;
+            // So that nothing has to wake up first, which takes longer than all the rest.
+            by_hand(&hand.pool, &hand.sql, *id).await;
+            for turn in 0..3 {
                 let start = clock.monotonic();
-                assert!(bench.call(header).await.is_ok());
+                let times = match (number + turn) % 3 {
+                    0 => {
+                        assert!(bench.call(header).await.is_ok());
+                        &mut self.met
+                    }
+                    1 => {
+                        assert!(bench.call(marked).await.is_ok());
+                        &mut self.marked
+                    }
+                    _ => {
+                        by_hand(&hand.pool, &hand.sql, *id).await;
+                        &mut self.by_hand
+                    }
+                };
                 times.push(nanos(clock.monotonic().saturating_sub(start)));
             }
+        }
+        for (number, header) in never.1.by_ref().take(PROBES).enumerate() {
+            pause(number).await;
             let start = clock.monotonic();
-            by_hand(&hand.pool, &hand.sql, *id).await;
-            self.by_hand.push(nanos(clock.monotonic().saturating_sub(start)));
+            assert!(bench.call(header).await.is_ok());
+            self.unmarked.push(nanos(clock.monotonic().saturating_sub(start)));
         }
         assert!(bench.call(warm).await.is_ok());
         let until = clock.monotonic() + during;

@@ -3,8 +3,8 @@
 //! * Requests for one id share a lookup, and requests for several share a query, if it *started after they arrived*: an
 //!   earlier one may have read what has been changed since, and the request may come from someone who was told of
 //!   that change.
-//! * Who finds nobody about to send sends: after letting all that are ready at this moment come along. Others wait,
-//!   and so does who comes when all turns are taken. Whoever's query ends leaves the rest to a task of its own, of
+//! * Who finds nobody about to send sends: after letting all that are ready at this moment come along, unless nobody did
+//!   for some time. Others wait, and so does who comes when all turns are taken. Whoever's query ends leaves the rest to a task of its own, of
 //!   which there are no more than turns.
 //! * Ids that the directory once knew, or that bear the service's mark, go first, and strangers leave one turn to them.
 //!   Queries that find mostly nothing are bounded by an [`Allowance`](super::allowance::Allowance), and so are queries
@@ -76,12 +76,16 @@ impl Lookups {
         let now = timer_now();
         let deadline = now + self.patience;
         let looks = self.grants.looks(id);
-        let Joined { seat, turn, evicted } = self.queue().join(id, looks, now);
+        let Joined { seat, turn, likely, gathers, evicted } = self.queue().join(id, looks, now);
         if let Some(evicted) = evicted {
             evicted.answer(Err(NotFound::Crowded));
         }
         if let Some(turn) = turn {
-            Worker { lookups: Arc::clone(self), turn, runs: true }.lead(looks, deadline).await;
+            let worker = Worker { lookups: Arc::clone(self), turn, runs: true };
+            if gathers {
+                worker.gather(likely).await;
+            }
+            worker.lead(deadline).await;
             if let Some(found) = seat.answered() {
                 return found.clone();
             }
@@ -108,13 +112,13 @@ impl Lookups {
 }
 
 impl Worker {
-    /// Sends one batch, once whoever is ready now has come along.
-    async fn lead(mut self, looks: Looks, deadline: Instant) {
+    /// Lets whoever is ready now come along.
+    async fn gather(&self, likely: bool) {
         // As long as others come: they may be on their way from another thread. This yield, unlike waking oneself, lets
         // the runtime take in what other threads and sockets have for it. In a flood strangers never cease to come.
         let waiting = || {
             let queue = self.lookups.queue();
-            if looks == Looks::Strange { queue.len() } else { queue.likely() }
+            if likely { queue.likely() } else { queue.len() }
         };
         for _ in 0..MOST_YIELDS {
             let before = waiting();
@@ -123,6 +127,13 @@ impl Worker {
                 break;
             }
         }
+        if likely {
+            self.lookups.queue().has_gathered();
+        }
+    }
+
+    /// Sends one batch.
+    async fn lead(mut self, deadline: Instant) {
         match self.next() {
             Next::Ask(seats) => {
                 Carried(Some(Box::pin(async move { self.ask(seats, deadline).await }))).await;

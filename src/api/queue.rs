@@ -27,6 +27,9 @@ pub(super) enum Looks {
     Strange,
 }
 
+/// After so many that waited for company and had none, the next ones do not wait.
+const ALONE: u8 = 16;
+
 /// A place in the queue for one id. All who ask for it before it is sent share it.
 pub(super) struct Seat {
     pub(super) id: SecretId,
@@ -50,6 +53,8 @@ pub(super) struct Queue {
     with_strangers: usize,
     /// Somebody is about to send what has come together.
     gathering: bool,
+    /// How many of those who are likely to be found have lately let others come along while none came.
+    alone: u8,
     /// Somebody waits for the allowance. That takes no turn.
     pausing: bool,
     dice: (RandomState, u64),
@@ -102,8 +107,19 @@ pub(super) struct Joined {
     pub(super) seat: Arc<Seat>,
     /// The request is to send the next batch.
     pub(super) turn: Option<Turn>,
+    /// Whether it goes before strangers.
+    pub(super) likely: bool,
+    /// Whether it is worth letting others come along.
+    pub(super) gathers: bool,
     /// Who lost the place in the queue.
     pub(super) evicted: Option<Arc<Seat>>,
+}
+
+impl Joined {
+    /// Somebody else sends.
+    fn waiting(seat: Arc<Seat>) -> Self {
+        Self { seat, turn: None, likely: false, gathers: false, evicted: None }
+    }
 }
 
 impl Turn {
@@ -158,6 +174,7 @@ impl Queue {
             taken: 0,
             with_strangers: 0,
             gathering: false,
+            alone: 0,
             pausing: false,
             dice: (RandomState::new(), 0),
         }
@@ -176,20 +193,32 @@ impl Queue {
     pub(super) fn join(&mut self, id: SecretId, looks: Looks, now: Instant) -> Joined {
         let place = self.seats.entry(id).or_default();
         if let Some(seat) = &place.seat {
-            return Joined { seat: Arc::clone(seat), turn: None, evicted: None };
+            return Joined::waiting(Arc::clone(seat));
         }
         let seat = Seat::new(id);
         place.seat = Some(Arc::clone(&seat));
         if place.under_way {
-            return Joined { seat, turn: None, evicted: None };
+            return Joined::waiting(seat);
         }
-        let evicted = self.enqueue(Arc::clone(&seat), self.is_likely(looks, now));
+        let likely = self.is_likely(looks, now);
+        let evicted = self.enqueue(Arc::clone(&seat), likely);
+        // Turns that are neither strangers' nor for gathering.
+        let beside = self.taken - self.with_strangers - usize::from(self.gathering);
+        if likely && (beside > 0 || self.likely.len() > 1) {
+            self.alone = 0;
+        }
+        let gathers = !likely || self.alone < ALONE;
         let turn = self.turn_to_take().then(|| {
             self.gathering = true;
             self.taken += 1;
             Turn::Gathering
         });
-        Joined { seat, turn, evicted }
+        Joined { seat, turn, likely, gathers, evicted }
+    }
+
+    /// Somebody who is likely to be found has let others come along.
+    pub(super) fn has_gathered(&mut self) {
+        self.alone = if self.likely.len() > 1 { 0 } else { self.alone.saturating_add(1) };
     }
 
     fn is_likely(&self, looks: Looks, now: Instant) -> bool {

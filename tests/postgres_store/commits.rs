@@ -239,14 +239,16 @@ async fn lost_idle_connections_fail_nobody() {
 
 /// Futures dropped midway, with one connection to lose.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_hundred_dropped_futures_leave_the_one_connection_of_use() {
+async fn a_hundred_dropped_futures_leave_the_one_connection_of_use() {
     let schema = fresh_schema();
     let patient = |options: PostgresOptions| one_connection(options).patience(Duration::from_secs(5));
     let store = open(Cluster::shared(), &schema, patient).await;
     let id = workspace(&store, 1).await;
-    let mut dropped = 0;
-    for round in 0..200_u64 {
-        // From its first step to longer than it takes.
+    let (mut dropped, mut round) = (0, 0_u64);
+    while dropped < 100 {
+        round += 1;
+        assert!(round < 5_000, "only {dropped} were dropped midway");
+        // From its first step to longer than it takes. How many it takes depends on how fast answers come.
         let steps = 1 + (round / 4) % 12;
         let work = {
             let store = store.clone();
@@ -269,7 +271,6 @@ async fn two_hundred_dropped_futures_leave_the_one_connection_of_use() {
         };
         dropped += u32::from(given_up(steps, work).await);
     }
-    assert!(dropped > 50, "{dropped} were dropped midway");
     let since = Instant::now();
     let before = version(&schema);
     touch(&store, id).await;
