@@ -5,10 +5,12 @@
 //! what must be read back (a TOTP secret, an unsent mail) as AES-256-GCM.
 
 mod mailbox;
+mod mark;
 mod seal;
 mod token;
 
 pub use mailbox::MailboxKey;
+pub use mark::MarkKey;
 pub use seal::{SealContext, SealError, Sealed, SealingKey, SealingKeys};
 pub use secrecy::{ExposeSecret, SecretString};
 pub use token::{

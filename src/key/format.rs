@@ -8,8 +8,9 @@ use zeroize::{Zeroize as _, Zeroizing};
 
 use super::digest::{block_of, digest_of};
 use super::id::ID_LENGTH;
-use super::{KeyDigest, KeyHint, KeyText, MarkKey, SecretId, base62};
+use super::{KeyDigest, KeyHint, KeyText, SecretId, base62};
 use crate::error::Coded;
+use crate::secret::MarkKey;
 
 /// Id and secret: what the digest covers.
 pub(super) const SIGNED: usize = 54;
@@ -178,14 +179,14 @@ impl KeyFormat {
     #[must_use]
     pub fn new_id(&self, random: [u8; 8]) -> SecretId {
         let id = SecretId::from_random(random);
-        self.marks.last().map_or(id, |key| key.mark(id))
+        self.marks.last().map_or(id, |key| id.marked(key))
     }
 
     /// Whether this id is marked, so that it is one of the service's own, or a guess of which one in 65,536 hits.
     /// `false` for all in a format that does not mark ids.
     #[must_use]
     pub fn is_marked(&self, id: SecretId) -> bool {
-        self.marks.iter().any(|key| key.has_marked(id))
+        self.marks.iter().any(|key| id.marked(key) == id)
     }
 
     /// What all keys start with, before the first `_`.

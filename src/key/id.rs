@@ -7,12 +7,16 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::base62;
 use crate::error::Coded;
+use crate::secret::MarkKey;
 
 /// How many characters write an id.
 pub(super) const ID_LENGTH: usize = 11;
 
 /// 62^6: what the upper five digits of an id count.
 const UPPER: u64 = 56_800_235_584;
+
+/// Of a marked id the upper 16 bits are the mark, and these are random.
+const UNMARKED: u64 = (1 << 48) - 1;
 
 /// Names one secret of a key: the 64 bits by which a presented key is looked up. It is public; lists and logs
 /// may show it. Its text is 11 characters of base62, zero padded, and sorts like its number.
@@ -47,6 +51,12 @@ impl SecretId {
     #[must_use]
     pub const fn to_bits(self) -> u64 {
         self.0
+    }
+
+    /// The id with the lower 48 bits of this one, and their mark.
+    pub(super) fn marked(self, key: &MarkKey) -> Self {
+        let random = self.0 & UNMARKED;
+        Self(u64::from(key.mark(random)) << 48 | random)
     }
 
     /// Its text.
@@ -118,6 +128,28 @@ mod tests {
             assert!(text.parse::<SecretId>().is_err(), "{text}");
         }
         assert_eq!("00000000000".parse(), Ok(SecretId::from_bits(0)));
+    }
+
+    #[test]
+    fn a_mark_leaves_the_random_bits_and_depends_on_all_of_them_and_on_the_key() {
+        let (key, other) = (MarkKey::new([1; 32]), MarkKey::new([2; 32]));
+        let id = SecretId(0x1234_5678_9ABC).marked(&key);
+        assert_eq!(id.0 & UNMARKED, 0x1234_5678_9ABC);
+        assert!(id.marked(&key) == id && id.marked(&other) != id);
+        for bit in 0..64 {
+            let turned = SecretId(id.0 ^ (1 << bit));
+            assert_ne!(turned.marked(&key), turned, "bit {bit}");
+        }
+        assert_eq!(format!("{key:?}"), "MarkKey([REDACTED])");
+    }
+
+    #[test]
+    fn of_made_up_ids_few_pass_for_marked() {
+        let key = MarkKey::new([3; 32]);
+        let made_up = (1..=200_000_u64).map(|number| SecretId(number.wrapping_mul(0x9E37_79B9_7F4A_7C15)));
+        // One in 65,536, so 3 of them; it is the same ones in every run.
+        let passing = made_up.filter(|id| id.marked(&key) == *id).count();
+        assert!((1..=10).contains(&passing), "{passing}");
     }
 
     proptest! {

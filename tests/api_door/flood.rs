@@ -6,8 +6,9 @@ use core::time::Duration;
 use std::sync::Arc;
 
 use portcullis::api::{ApiDoor, Reason};
-use portcullis::key::{KeyFormat, MarkKey, SecretId};
+use portcullis::key::{KeyFormat, SecretId};
 use portcullis::ports::{Clock, SystemClock};
+use portcullis::secret::MarkKey;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
