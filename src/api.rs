@@ -75,7 +75,7 @@ use std::sync::Arc;
 use self::alarm::Alarm;
 use self::denied::Refused;
 use self::entry::Circumstances;
-use self::grants::Grants;
+use self::grants::{Finding, Grants};
 use self::lookups::Lookups;
 use crate::access::Scope;
 use crate::key::PresentedKey;
@@ -196,16 +196,18 @@ impl ApiDoor {
             return answer;
         }
         let id = presented.id();
-        let found = match self.grants.known(id) {
-            Some(found) => found,
-            None => self.lookups.find(id).await,
-        };
-        match found {
-            Ok(Some(entry)) => {
-                entry.judge(&self.circumstances(presented, request, self.grants.clock.monotonic()))
+        loop {
+            let found = match self.grants.known(id) {
+                Some(found) => found,
+                None => self.lookups.find(id).await,
+            };
+            let Finding { entry, asked } = found.map_err(Refused::not_found)?;
+            let Some(entry) = entry else {
+                return Err(Refused::nobody(Denied::not_valid(), Reason::NoSuchSecret));
+            };
+            if self.grants.in_time(asked) {
+                return entry.judge(&self.circumstances(presented, request, self.grants.clock.monotonic()));
             }
-            Ok(None) => Err(Refused::nobody(Denied::not_valid(), Reason::NoSuchSecret)),
-            Err(why) => Err(Refused::not_found(why)),
         }
     }
 

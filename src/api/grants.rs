@@ -27,8 +27,23 @@ pub(super) struct Grants {
     pub(super) clock: Arc<dyn Clock>,
 }
 
-/// What is known of an id: its entry, that no secret has it, or why neither is known.
-pub(super) type Found = Result<Option<Arc<Entry>>, NotFound>;
+/// What is known of an id, or why nothing is.
+pub(super) type Found = Result<Finding, NotFound>;
+
+/// What was found out about an id.
+#[derive(Clone)]
+pub(super) struct Finding {
+    /// `None`: no secret has this id.
+    pub(super) entry: Option<Arc<Entry>>,
+    pub(super) asked: Asked,
+}
+
+/// Since when something is known.
+#[derive(Clone, Copy)]
+pub(super) struct Asked {
+    at: Duration,
+    generation: u64,
+}
 
 /// Why nothing was found out.
 #[derive(Clone)]
@@ -52,49 +67,56 @@ impl Grants {
 
     /// What the caches know of an id, while they may be trusted.
     pub(super) fn known(&self, id: SecretId) -> Option<Found> {
-        if !self.lease.holds(self.clock.monotonic()) {
+        let asked = self.asks();
+        if !self.lease.holds(asked.at) {
             return None;
         }
-        if let Some(entry) = self.cache.with(id, Arc::clone) {
-            return Some(Ok(Some(entry)));
+        let entry = self.cache.with(id, Arc::clone);
+        if entry.is_none() && !self.unknown.contains(id, self.lease.generation()) {
+            return None;
         }
-        self.unknown.contains(id, self.lease.generation()).then_some(Ok(None))
+        Some(Ok(Finding { entry, asked }))
+    }
+
+    fn asks(&self) -> Asked {
+        let generation = self.lease.generation().load(Ordering::SeqCst);
+        Asked { at: self.clock.monotonic(), generation }
     }
 
     /// Asks the directory about some ids, and keeps what it says unless something has changed meanwhile: an answer for
     /// each, in their order. What comes too late to be relied on is asked again, for as long as the caller waits.
     pub(super) async fn ask(&self, ids: &[SecretId]) -> Result<Vec<Found>, StoreError> {
-        let (began_in, answers) = loop {
-            let began_in = self.lease.generation().load(Ordering::SeqCst);
-            let sent_at = self.clock.monotonic();
+        let (asked, answers) = loop {
+            let asked = self.asks();
             let answers = self.directory.resolve(ids).await?;
-            if self.in_time(sent_at, began_in) {
-                break (began_in, answers);
+            if self.in_time(asked) {
+                break (asked, answers);
             }
         };
         if answers.len() != ids.len() {
             return Err(StoreError::Corrupt { what: "the number of grants" });
         }
-        Ok(ids.iter().zip(answers).map(|(id, grant)| self.keep(*id, grant, began_in)).collect())
+        Ok(ids.iter().zip(answers).map(|(id, grant)| self.keep(*id, grant, asked)).collect())
     }
 
     /// Whether an answer may be relied on now. It says what was true after it was asked for; a connection that stalls may
-    /// deliver it much later. Then it is worth what a cached one is: as much as the stream vouches for.
-    fn in_time(&self, sent_at: Duration, began_in: u64) -> bool {
+    /// deliver it much later, and a process that is short of time may run whoever waits for it much later still. Then it
+    /// is worth what a cached one is: as much as the stream vouches for.
+    pub(super) fn in_time(&self, asked: Asked) -> bool {
         let now = self.clock.monotonic();
         let trust = self.lease.trust();
-        now.saturating_sub(sent_at) <= trust
+        now.saturating_sub(asked.at) <= trust
             // Nothing is trusted for any time: then nothing is but what was just asked for, whenever it comes.
             || trust.is_zero()
             // In this order: what a poll moves the generation for, it does before it renews the lease.
-            || (self.lease.holds(now) && self.lease.generation().load(Ordering::SeqCst) == began_in)
+            || (self.lease.holds(now) && self.lease.generation().load(Ordering::SeqCst) == asked.generation)
     }
 
-    fn keep(&self, id: SecretId, grant: Option<Grant>, began_in: u64) -> Found {
+    fn keep(&self, id: SecretId, grant: Option<Grant>, asked: Asked) -> Found {
         let Some(grant) = grant else {
             self.met.remove(id);
-            self.unknown.insert(id, began_in, self.lease.generation());
-            return Ok(None);
+            self.unknown.insert(id, asked.generation, self.lease.generation());
+            return Ok(Finding { entry: None, asked });
         };
         if grant.secret.id != id || grant.secret.key != grant.key.id {
             let error = StoreError::Corrupt { what: "the grant of another secret" };
@@ -102,8 +124,8 @@ impl Grants {
         }
         self.met.insert(id);
         let entry = Arc::new(self.compiler.compile(&grant, self.clock.monotonic()));
-        self.cache.insert(id, Arc::clone(&entry), began_in, self.lease.generation());
-        Ok(Some(entry))
+        self.cache.insert(id, Arc::clone(&entry), asked.generation, self.lease.generation());
+        Ok(Finding { entry: Some(entry), asked })
     }
 
     /// Polls the stream, unless the lease holds.

@@ -22,7 +22,7 @@ use tokio::runtime::Handle;
 use tokio::task::yield_now;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-use super::grants::{Found, Grants, NotFound};
+use super::grants::{Finding, Found, Grants, NotFound};
 use super::queue::{Joined, Limits, Looks, Next, Queue, Seat, Turn};
 use crate::key::SecretId;
 use crate::ports::clock::timer_now;
@@ -189,12 +189,14 @@ impl Worker {
         let answers = timeout_at(deadline, grants.ask(&ids)).await.unwrap_or(Err(StoreError::Busy));
         match answers {
             Ok(answers) => {
-                let found = answers.iter().filter(|found| matches!(found, Ok(Some(_)))).count();
-                batch.worth_it = self.turn.is_paid() && found * 2 >= answers.len();
-                batch.misled = ids
+                let found = answers
                     .iter()
-                    .zip(&answers)
-                    .any(|(id, found)| matches!(found, Ok(None)) && grants.looks(*id) == Looks::Marked);
+                    .filter(|found| matches!(found, Ok(Finding { entry: Some(_), .. })))
+                    .count();
+                batch.worth_it = self.turn.is_paid() && found * 2 >= answers.len();
+                batch.misled = ids.iter().zip(&answers).any(|(id, found)| {
+                    matches!(found, Ok(Finding { entry: None, .. })) && grants.looks(*id) == Looks::Marked
+                });
                 let unanswered = batch.seats.iter().filter(|seat| seat.answered().is_none());
                 for (number, (seat, found)) in unanswered.zip(answers).enumerate() {
                     if number > 0 && number % ANSWERS_AT_ONCE == 0 {

@@ -228,3 +228,33 @@ async fn requests_dropped_at_any_moment_under_load_strand_nobody() {
     }
     until(|| door.gauges().lookups == 0).await;
 }
+
+/// ATK-KEY-06: the bound counts until a request takes its answer, however late it comes to run.
+#[tokio::test]
+async fn an_answer_that_is_taken_too_late_is_asked_for_again() {
+    let world = World::memory().await;
+    world.seam.is_elsewhere();
+    let key = Arc::new(world.key(1, |_| {}).await);
+    let door = world.door();
+    let world = Arc::new(world);
+    let (has_read, go_on) = world.seam.hold_next();
+    let first = {
+        let (world, door, key) = (Arc::clone(&world), Arc::clone(&door), Arc::clone(&key));
+        tokio::spawn(async move {
+            let answer = world.call(&door, &key).await;
+            // Before the other one runs, who has the same answer.
+            world.clock.advance(crate::world::TRUST * 2);
+            answer
+        })
+    };
+    let second = {
+        let (world, door, key) = (Arc::clone(&world), Arc::clone(&door), Arc::clone(&key));
+        tokio::spawn(async move { world.call(&door, &key).await })
+    };
+    has_read.await.unwrap();
+    world.revoke(1).await;
+    go_on.send(()).unwrap();
+    assert!(first.await.unwrap().is_ok(), "it took in time what was true when it asked");
+    assert_eq!(second.await.unwrap().unwrap_err().reason(), Reason::Revoked);
+    assert_eq!(world.seam.resolved(), 2);
+}

@@ -1,5 +1,6 @@
 //! The rules that hold on both databases.
 
+use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -20,6 +21,7 @@ macro_rules! on {
             rows_of_the_service_and_ours_hold_together,
             nothing_is_left_of_what_is_rolled_back_or_dropped,
             a_part_that_fails_undoes_itself_alone,
+            parts_that_are_dropped_at_any_step_leave_the_whole_as_good_as_before,
             a_transaction_in_which_a_statement_of_the_service_failed_is_not_said_to_be_committed,
             mail_follows_the_commit,
             tries_are_charged_whatever_becomes_of_the_transaction,
@@ -147,6 +149,50 @@ pub async fn a_part_that_fails_undoes_itself_alone(service: &impl Service) {
     assert_eq!(service.orders().await, 1);
     // At home, the shop, the third; the other one if a future was quick enough.
     assert!(found == 3 || found == 4, "{found}");
+}
+
+/// Wherever a use case is dropped, while it begins, runs, ends or undoes what was dropped before it, the whole goes on.
+pub async fn parts_that_are_dropped_at_any_step_leave_the_whole_as_good_as_before(service: &impl Service) {
+    let world = service.world();
+    let ann = ann(world).await;
+    let whole = service.join().await;
+    let joined = joining(world, &whole);
+    let (mut done, mut dropped, mut orders) = (1, 0, 0);
+    for round in 0..150_usize {
+        let name = format!("project {round}").parse().unwrap();
+        match given_up(round % 50, joined.create_project(&ann, &name, None)).await {
+            Some(made) => {
+                made.unwrap();
+                done += 1;
+            }
+            None => dropped += 1,
+        }
+        if round % 3 == 0 {
+            whole.order().await;
+            orders += 1;
+        }
+    }
+    whole.commit().await.unwrap();
+    assert_eq!(service.orders().await, orders);
+    let found = projects(world, &ann).await;
+    // One that was dropped while it ended is there: nobody was told that it is not.
+    assert!(
+        (done..=done + dropped).contains(&found),
+        "{done} were done, {dropped} dropped, {found} are there"
+    );
+}
+
+/// What it answered, unless it was dropped after so many steps.
+async fn given_up<T>(mut steps: usize, work: impl Future<Output = T>) -> Option<T> {
+    let mut work = std::pin::pin!(work);
+    std::future::poll_fn(|context| {
+        if steps == 0 {
+            return std::task::Poll::Ready(None);
+        }
+        steps -= 1;
+        work.as_mut().poll(context).map(Some)
+    })
+    .await
 }
 
 /// What the server answers to the commit of a transaction that has failed is no error.

@@ -65,11 +65,14 @@ pub(super) trait Nest: Connection + 'static {
     /// Begins a part.
     fn begin_part(&mut self) -> impl Future<Output = Stored<()>> + Send;
 
-    /// Ends it well.
+    /// Ends it well, as soon as this is polled: dropped after that, it happens all the same.
     fn keep_part(&mut self) -> impl Future<Output = Stored<()>> + Send;
 
-    /// Ends it as if it had never been.
+    /// Ends it as if it had never been. Done twice it is as good as done once.
     fn undo_part(&mut self) -> impl Future<Output = Stored<()>> + Send;
+
+    /// Waits for an answer that nobody waits for any more.
+    fn settle(&mut self) -> impl Future<Output = Stored<()>> + Send;
 }
 
 /// Where the connection lies while no part has it.
@@ -137,8 +140,9 @@ impl<C: Nest> Whole<C> {
         if part.slot.begun {
             part.conn()?.undo_part().await?;
             part.slot.begun = false;
+        } else {
+            part.conn()?.settle().await?;
         }
-        part.conn()?;
         Ok(part)
     }
 
@@ -199,12 +203,17 @@ impl<C: Nest> Writing for Part<C> {
     const LOCKS: &'static Locks = C::LOCKS;
 
     async fn commit(mut self, announced: bool) -> Stored<()> {
-        self.conn()?.keep_part().await?;
+        // Before it is asked for: whoever drops this future then has it kept.
         self.slot.begun = false;
         if announced {
             self.announced.fetch_add(1, Ordering::SeqCst);
         }
-        Ok(())
+        let answer = match self.conn() {
+            Ok(conn) => conn.keep_part().await,
+            Err(ended) => Err(ended),
+        };
+        self.slot.begun = answer.is_err();
+        answer
     }
 }
 

@@ -39,6 +39,8 @@ pub(super) struct Conn {
     failed: bool,
     /// Set while an answer is on its way: a future that is dropped leaves it set.
     waiting: bool,
+    /// How many parts of a joined transaction were begun. Each has a savepoint of its own.
+    parts: u64,
 }
 
 /// Our own connection, or one of the service's with its transaction.
@@ -90,6 +92,7 @@ impl Conn {
             open: false,
             failed: false,
             waiting: false,
+            parts: 0,
         }
     }
 
@@ -350,7 +353,7 @@ impl Connection for Conn {
 pub(super) async fn committed(mut conn: Conn) -> Stored<()> {
     // The server answers the commit of a transaction that has failed with a rollback, and that of one that somebody has
     // ended by hand with a warning, and no error. A savepoint it refuses in both.
-    conn.control("SAVEPOINT portcullis_part;RELEASE SAVEPOINT portcullis_part".to_owned()).await?;
+    conn.control("SAVEPOINT portcullis_end;RELEASE SAVEPOINT portcullis_end".to_owned()).await?;
     let patience = conn.settings.answer();
     let Some(transaction) = conn.into_joined() else { return Ok(()) };
     match tokio::time::timeout(patience, transaction.commit()).await {
@@ -401,25 +404,32 @@ impl Nest for Conn {
 
     async fn begin_part(&mut self) -> Stored<()> {
         self.failed = false;
-        self.control("SAVEPOINT portcullis_part".to_owned()).await
+        self.parts += 1;
+        self.control(format!("SAVEPOINT portcullis_part_{}", self.parts)).await
     }
 
     async fn keep_part(&mut self) -> Stored<()> {
         self.may_go_on()?;
-        self.control("RELEASE SAVEPOINT portcullis_part".to_owned()).await
+        self.control(format!("RELEASE SAVEPOINT portcullis_part_{}", self.parts)).await
     }
 
     async fn undo_part(&mut self) -> Stored<()> {
-        let undo = "ROLLBACK TO SAVEPOINT portcullis_part;RELEASE SAVEPOINT portcullis_part";
+        // The savepoint stays, and all that follows goes on inside it: an undoing that is dropped may have happened, and
+        // another one must find it.
+        let undo = format!("ROLLBACK TO SAVEPOINT portcullis_part_{}", self.parts);
         let dropped = core::mem::take(&mut self.waiting);
         self.failed = false;
-        let answer = self.control(undo.to_owned()).await;
+        let answer = self.control(undo.clone()).await;
         if !dropped || answer.is_ok() || self.waiting {
             return answer;
         }
         // What the server refused may have been the statement that nobody waited for, and this one was not sent.
         self.failed = false;
-        self.control(undo.to_owned()).await
+        self.control(undo).await
+    }
+
+    async fn settle(&mut self) -> Stored<()> {
+        if self.waiting { self.control("SELECT 1".to_owned()).await } else { Ok(()) }
     }
 }
 

@@ -364,6 +364,11 @@ impl Nest for Conn {
         self.control("ROLLBACK TO portcullis_part")?;
         self.control("RELEASE portcullis_part")
     }
+
+    /// Statements run in place: there is none.
+    async fn settle(&mut self) -> Stored<()> {
+        Ok(())
+    }
 }
 
 fn values<'a>(parameters: &[&'a dyn Parameter]) -> Vec<Value<'a>> {
