@@ -25,7 +25,7 @@
 //! | remembered unknown ids | [`REMEMBERED_UNKNOWN`]; all forgotten when anything changes |
 //! | queries of the directory at one time | [`ApiDoorBuilder::batches`], each for up to [`MAX_RESOLVED`] ids; requests for one id share one lookup |
 //! | queries in a second that find mostly unknown ids | [`ApiDoorBuilder::fruitless_per_second`]; as many again for [marked](crate::key::KeyFormat::mark_ids) ids |
-//! | unknown ids that wait for a query | [`ApiDoorBuilder::waiting`]; beyond it one drawn by lot is refused as [`Denied::Crowded`] |
+//! | ids never found before that wait for a query | [`ApiDoorBuilder::waiting`], and as many that bear a mark; beyond it one drawn by lot is refused as [`Denied::Crowded`] |
 //! | ids that the directory once knew | as many as cached grants, 8 bytes each, at most 1,048,576 |
 //! | rate limit states | twice the cached grants, at least 1,024, of keys and of projects |
 //! | security events | [`ApiDoorBuilder::events_per_second`]; the rest is counted in [`Gauges`] |
@@ -39,7 +39,8 @@
 //! which up to 256 go with each query, [200 times a second](ApiDoorBuilder::fruitless_per_second). Queries of which at
 //! least half is found are not bounded: without a flood nothing waits but for queries under way. Marked ids that turn out
 //! to be unknown, of secrets that are gone or of somebody who has learnt the key of the marks, are bounded in the same
-//! way: beyond that a mark counts for nothing.
+//! way, and queries about them leave a turn to keys that were found before. Beyond that bound a mark is worth the first
+//! places in the queries about strangers.
 //!
 //! Rate limits are kept per process: behind `n` nodes a key may make up to `n` times its limit.
 //!
@@ -66,6 +67,7 @@ mod lease;
 mod lookups;
 mod pace;
 mod queue;
+mod seat;
 mod unknown;
 
 use core::net::IpAddr;

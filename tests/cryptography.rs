@@ -204,7 +204,7 @@ const KEYS: &[[&str; 5]] = &[
         "256 bits",
         "handed in by the service at start, from its secret store; in memory alone",
         "every node of both doors; not the database",
-        "new ids are marked under the one given last, all that are given are recognised; whoever has it can have made-up ids looked up as early as valid ones, at a bounded rate, and no more",
+        "new ids are marked under the one given last, all that are given are recognised; whoever has it can have made-up ids looked up before those of strangers, at a bounded rate, and no more",
     ],
     [
         "`Pepper`",

@@ -24,6 +24,12 @@ impl Allowance {
         Self { every, slack: every.saturating_mul(at_once - 1), due: now }
     }
 
+    /// So many at once at least, which may add as many to one second.
+    pub(super) fn with_at_once(self, queries: u32) -> Self {
+        let slack = self.every.saturating_mul(queries.saturating_sub(1)).max(self.slack);
+        Self { slack, ..self }
+    }
+
     /// Whether there is enough for one query.
     pub(super) fn has(&self, now: Instant) -> bool {
         self.due.max(now) <= now + self.slack
@@ -37,11 +43,6 @@ impl Allowance {
         }
         self.due = due + self.every;
         Ok(())
-    }
-
-    /// Pays for one query that was made already, whether or not there is enough: what is owed is waited for.
-    pub(super) fn owe(&mut self, now: Instant) {
-        self.due = self.due.max(now) + self.every;
     }
 
     pub(super) fn pay_back(&mut self) {
@@ -75,21 +76,6 @@ mod tests {
                 assert!(*last - *first >= Duration::from_millis(999), "{most}: {:?}", *last - *first);
             }
         }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn what_is_owed_is_waited_for() {
-        let start = tokio::time::sleep(Duration::ZERO).deadline();
-        let mut allowance = Allowance::new(11, start);
-        assert!(allowance.has(start));
-        for _ in 0..4 {
-            allowance.owe(start);
-        }
-        assert!(!allowance.has(start + Duration::from_millis(399)));
-        assert!(
-            allowance.has(start + Duration::from_millis(400))
-                && allowance.pay(start + Duration::from_millis(400)).is_ok()
-        );
     }
 
     #[tokio::test(start_paused = true)]

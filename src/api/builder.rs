@@ -112,8 +112,8 @@ impl ApiDoorBuilder {
 
     /// The most queries of the directory at one time, at least 2; [`BATCHES`] by default. Each asks about up to
     /// [`MAX_RESOLVED`](crate::store::MAX_RESOLVED) ids, so few are enough, and more only take connections from others.
-    /// While all are under way, what comes gathers for the next. One of them is kept for keys that were found before or
-    /// bear a [mark](KeyFormat::mark_ids).
+    /// While all are under way, what comes gathers for the next. One of them is kept for keys that were found before,
+    /// and one more of three or more for those that bear a [mark](KeyFormat::mark_ids).
     pub fn batches(mut self, most: usize) -> Self {
         self.limits.batches = most.max(2);
         self
@@ -127,8 +127,8 @@ impl ApiDoorBuilder {
         self
     }
 
-    /// The most ids that wait for the directory and have neither been found before nor bear a
-    /// [mark](KeyFormat::mark_ids), at least 1; [`WAITING`] by default.
+    /// The most ids that wait for the directory and have never been found before, at least 1, and as many again that bear a
+    /// [mark](KeyFormat::mark_ids); [`WAITING`] by default.
     /// One takes about 200 bytes. When one more comes, it takes the place of one drawn by lot, whose requests are refused
     /// as [`Denied::Crowded`](super::Denied::Crowded).
     pub fn waiting(mut self, most: usize) -> Self {

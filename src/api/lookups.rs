@@ -6,9 +6,9 @@
 //! * Who finds nobody about to send sends: after letting all that are ready at this moment come along, unless nobody did
 //!   for some time. Others wait, and so does who comes when all turns are taken. Whoever's query ends leaves the rest to a task of its own, of
 //!   which there are no more than turns.
-//! * Ids that the directory once knew, or that bear the service's mark, go first, and strangers leave one turn to them.
-//!   Queries that find mostly nothing are bounded by an [`Allowance`](super::allowance::Allowance), and so are queries
-//!   that found a marked id to be unknown: beyond that a mark counts for nothing.
+//! * Ids that the directory once knew go first, then those that bear the service's mark, then strangers; each leave a turn
+//!   to those before them. Queries about marked ids and about strangers that find mostly nothing are bounded by an
+//!   [`Allowance`](super::allowance::Allowance) each. A mark whose allowance is used up goes with the strangers.
 //! * A request that is dropped strands nobody: what it has sent goes on as a task, and what it was about to send, another
 //!   one sends.
 
@@ -23,7 +23,8 @@ use tokio::task::yield_now;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::grants::{Finding, Found, Grants, NotFound};
-use super::queue::{Joined, Limits, Looks, Next, Queue, Seat, Turn};
+use super::queue::{Joined, Limits, Next, Paid, Queue, Turn};
+use super::seat::Seat;
 use crate::key::SecretId;
 use crate::ports::clock::timer_now;
 use crate::store::StoreError;
@@ -51,10 +52,9 @@ struct Worker {
 struct Batch<'w> {
     lookups: &'w Lookups,
     seats: Vec<Arc<Seat>>,
-    /// It was paid for, and half of it or more was found.
+    paid: Paid,
+    /// Half of it or more was found.
     worth_it: bool,
-    /// An id that bears the service's mark was not found.
-    misled: bool,
 }
 
 /// A batch that the request polls which sent it. When the request is dropped, a task does.
@@ -99,7 +99,7 @@ impl Lookups {
 
     /// Has a task go on with what waits, if nobody else does.
     fn go_on(self: &Arc<Self>) {
-        let Some(mut turn) = self.queue().another_turn() else { return };
+        let Some(mut turn) = self.queue().another_turn(timer_now()) else { return };
         match Handle::try_current() {
             Ok(runtime) => {
                 let worker = Worker { lookups: Arc::clone(self), turn, runs: false };
@@ -172,7 +172,7 @@ impl Worker {
     }
 
     async fn ask(&self, seats: Vec<Arc<Seat>>, deadline: Instant) {
-        let mut batch = Batch { lookups: &self.lookups, seats, worth_it: false, misled: false };
+        let mut batch = Batch { lookups: &self.lookups, seats, paid: self.turn.paid(), worth_it: false };
         let grants = &self.lookups.grants;
         let mut ids = Vec::with_capacity(batch.seats.len());
         for seat in &batch.seats {
@@ -183,7 +183,7 @@ impl Worker {
             }
         }
         if ids.is_empty() {
-            batch.worth_it = self.turn.is_paid();
+            batch.worth_it = true;
             return;
         }
         let answers = timeout_at(deadline, grants.ask(&ids)).await.unwrap_or(Err(StoreError::Busy));
@@ -193,10 +193,7 @@ impl Worker {
                     .iter()
                     .filter(|found| matches!(found, Ok(Finding { entry: Some(_), .. })))
                     .count();
-                batch.worth_it = self.turn.is_paid() && found * 2 >= answers.len();
-                batch.misled = ids.iter().zip(&answers).any(|(id, found)| {
-                    matches!(found, Ok(Finding { entry: None, .. })) && grants.looks(*id) == Looks::Marked
-                });
+                batch.worth_it = found * 2 >= answers.len();
                 let unanswered = batch.seats.iter().filter(|seat| seat.answered().is_none());
                 for (number, (seat, found)) in unanswered.zip(answers).enumerate() {
                     if number > 0 && number % ANSWERS_AT_ONCE == 0 {
@@ -228,16 +225,13 @@ impl Drop for Batch<'_> {
         for seat in &self.seats {
             seat.answer(busy());
         }
-        let (grants, now) = (&self.lookups.grants, timer_now());
+        let grants = &self.lookups.grants;
         let mut queue = self.lookups.queue();
         if self.worth_it {
-            queue.was_worth_it();
-        }
-        if self.misled {
-            queue.was_misled(now);
+            queue.was_worth_it(self.paid);
         }
         for seat in &self.seats {
-            queue.ended(seat.id, || grants.looks(seat.id), now, || grants.known(seat.id));
+            queue.ended(seat.id, || grants.looks(seat.id), || grants.known(seat.id));
         }
     }
 }

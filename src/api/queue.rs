@@ -3,13 +3,13 @@
 use core::hash::BuildHasher as _;
 use std::collections::hash_map::RandomState;
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
-use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::allowance::Allowance;
 use super::grants::Found;
+use super::seat::{Seat, nobody_waits};
 use crate::key::SecretId;
 use crate::store::MAX_RESOLVED;
 
@@ -30,26 +30,22 @@ pub(super) enum Looks {
 /// After so many that waited for company and had none, the next ones do not wait.
 const ALONE: u8 = 16;
 
-/// A place in the queue for one id. All who ask for it before it is sent share it.
-pub(super) struct Seat {
-    pub(super) id: SecretId,
-    answer: OnceLock<Found>,
-    answered: Notify,
-}
-
-/// Two queues: ids that are likely to be found, and strangers. See [the module of lookups](super::lookups) for the rules.
+/// Three queues: ids that were met before, ids that bear the service's mark, and strangers. See [the module of
+/// lookups](super::lookups) for the rules.
 pub(super) struct Queue {
     seats: HashMap<SecretId, Place>,
-    likely: VecDeque<Arc<Seat>>,
+    met: VecDeque<Arc<Seat>>,
+    marked: VecDeque<Arc<Seat>>,
     strangers: VecDeque<Arc<Seat>>,
     limits: Limits,
-    allowance: Allowance,
-    /// How many queries marks may have caused that found a marked id to be unknown. While it is used up, who has nothing
-    /// but a mark is a stranger.
-    misled: Allowance,
+    for_strangers: Allowance,
+    /// Marks may cause as many queries that find mostly nothing. While it is used up, a mark is worth no more than the
+    /// first places in queries about strangers.
+    for_marked: Allowance,
     /// Turns that are taken: for a batch under way, or by who is about to send one.
     taken: usize,
-    /// Those of them that ask about strangers.
+    /// Those of them that ask about ids that were never met, and about strangers.
+    with_unmet: usize,
     with_strangers: usize,
     /// Somebody is about to send what has come together.
     gathering: bool,
@@ -65,7 +61,7 @@ pub(super) struct Queue {
 pub(super) struct Limits {
     /// Batches, at least 2.
     pub(super) batches: usize,
-    /// Strangers in the queue, at least 1.
+    /// Strangers in the queue, at least 1, and as many ids that bear a mark.
     pub(super) waiting: usize,
 }
 
@@ -84,12 +80,17 @@ pub(super) enum Turn {
     None,
     /// A turn, to send what has come together.
     Gathering,
-    /// A turn.
-    Held,
-    /// A turn, for a query about strangers, which the allowance has paid for.
-    WithStrangers,
+    /// A turn, and what has paid for its query.
+    Held(Paid),
     /// No turn: the wait for the allowance.
     Pausing,
+}
+
+/// Which allowances have paid for a query.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Paid {
+    marked: bool,
+    strangers: bool,
 }
 
 /// What whoever has a turn does next.
@@ -123,55 +124,38 @@ impl Joined {
 }
 
 impl Turn {
-    /// Whether its batch was paid for by the allowance.
-    pub(super) fn is_paid(&self) -> bool {
-        matches!(self, Self::WithStrangers)
+    /// What has paid for its batch.
+    pub(super) fn paid(&self) -> Paid {
+        if let Self::Held(paid) = self { *paid } else { Paid::default() }
     }
 
     fn is_taken(&self) -> bool {
-        matches!(self, Self::Gathering | Self::Held | Self::WithStrangers)
+        matches!(self, Self::Gathering | Self::Held(_))
     }
 }
 
-impl Seat {
-    fn new(id: SecretId) -> Arc<Self> {
-        Arc::new(Self { id, answer: OnceLock::new(), answered: Notify::new() })
-    }
-
-    /// The first answer counts.
-    pub(super) fn answer(&self, found: Found) {
-        if self.answer.set(found).is_ok() {
-            self.answered.notify_waiters();
-        }
-    }
-
-    pub(super) fn answered(&self) -> Option<&Found> {
-        self.answer.get()
-    }
-
-    pub(super) async fn wait(&self) -> Found {
-        loop {
-            // Before the look: what is answered after it wakes this.
-            let answered = self.answered.notified();
-            if let Some(found) = self.answer.get() {
-                return found.clone();
-            }
-            answered.await;
-        }
+impl Paid {
+    pub(super) fn any(self) -> bool {
+        self.marked || self.strangers
     }
 }
 
 impl Queue {
     /// As many queries in a second may find nothing for strangers, and as many for ids that bear a mark.
     pub(super) fn new(limits: Limits, fruitless_per_second: u32, now: Instant) -> Self {
+        let allowance = || Allowance::new(fruitless_per_second, now);
+        // All turns may ask about valid ones at once, before it is seen that they are valid.
+        let turns = u32::try_from(limits.batches).unwrap_or(u32::MAX);
         Self {
             seats: HashMap::new(),
-            likely: VecDeque::new(),
+            met: VecDeque::new(),
+            marked: VecDeque::new(),
             strangers: VecDeque::new(),
             limits,
-            allowance: Allowance::new(fruitless_per_second, now),
-            misled: Allowance::new(fruitless_per_second, now),
+            for_strangers: allowance(),
+            for_marked: allowance().with_at_once(turns),
             taken: 0,
+            with_unmet: 0,
             with_strangers: 0,
             gathering: false,
             alone: 0,
@@ -186,7 +170,7 @@ impl Queue {
 
     /// How many ids wait that are likely to be found.
     pub(super) fn likely(&self) -> usize {
-        self.likely.len()
+        self.met.len() + self.marked.len()
     }
 
     /// A seat in a batch that is yet to be sent.
@@ -200,15 +184,15 @@ impl Queue {
         if place.under_way {
             return Joined::waiting(seat);
         }
-        let likely = self.is_likely(looks, now);
-        let evicted = self.enqueue(Arc::clone(&seat), likely);
+        let likely = looks != Looks::Strange;
+        let evicted = self.enqueue(Arc::clone(&seat), looks);
         // Turns that are neither strangers' nor for gathering.
         let beside = self.taken - self.with_strangers - usize::from(self.gathering);
-        if likely && (beside > 0 || self.likely.len() > 1) {
+        if likely && (beside > 0 || self.likely() > 1) {
             self.alone = 0;
         }
         let gathers = !likely || self.alone < ALONE;
-        let turn = self.turn_to_take().then(|| {
+        let turn = self.turn_to_take(now).then(|| {
             self.gathering = true;
             self.taken += 1;
             Turn::Gathering
@@ -218,53 +202,60 @@ impl Queue {
 
     /// Somebody who is likely to be found has let others come along.
     pub(super) fn has_gathered(&mut self) {
-        self.alone = if self.likely.len() > 1 { 0 } else { self.alone.saturating_add(1) };
+        self.alone = if self.likely() > 1 { 0 } else { self.alone.saturating_add(1) };
     }
 
-    fn is_likely(&self, looks: Looks, now: Instant) -> bool {
-        match looks {
-            Looks::Met => true,
-            Looks::Marked => self.misled.has(now),
-            Looks::Strange => false,
-        }
-    }
-
-    /// A stranger for whom there is no room takes the place of one that is drawn by lot. So nobody can hold the
-    /// queue by coming first, or by coming just when there is room again: each has it for as long as its share of
-    /// all requests allows.
-    fn enqueue(&mut self, seat: Arc<Seat>, likely: bool) -> Option<Arc<Seat>> {
-        if likely {
-            self.likely.push_back(seat);
-            return None;
-        }
-        if self.strangers.len() < self.limits.waiting {
-            self.strangers.push_back(seat);
+    /// Who was never met and for whom there is no room takes the place of one that is drawn by lot. So nobody can hold
+    /// the queue by coming first, or by coming just when there is room again: each has it for as long as its share of all
+    /// requests allows.
+    fn enqueue(&mut self, seat: Arc<Seat>, looks: Looks) -> Option<Arc<Seat>> {
+        let lane = match looks {
+            Looks::Met => {
+                self.met.push_back(seat);
+                return None;
+            }
+            Looks::Marked => &mut self.marked,
+            Looks::Strange => &mut self.strangers,
+        };
+        if lane.len() < self.limits.waiting {
+            lane.push_back(seat);
             return None;
         }
         self.dice.1 = self.dice.1.wrapping_add(1);
-        let drawn = self.dice.0.hash_one(self.dice.1) % u64::try_from(self.strangers.len()).unwrap_or(1);
-        let place = usize::try_from(drawn).ok().and_then(|drawn| self.strangers.get_mut(drawn))?;
+        let drawn = self.dice.0.hash_one(self.dice.1) % u64::try_from(lane.len()).unwrap_or(1);
+        let place = usize::try_from(drawn).ok().and_then(|drawn| lane.get_mut(drawn))?;
         let evicted = core::mem::replace(place, seat);
         self.seats.remove(&evicted.id);
         Some(evicted)
     }
 
     /// Whether somebody waits for whom a batch could be sent, and nobody is about to.
-    fn turn_to_take(&self) -> bool {
-        let strangers = !self.strangers.is_empty() && !self.pausing && self.room_for_strangers();
-        !self.gathering && self.taken < self.limits.batches && (!self.likely.is_empty() || strangers)
+    fn turn_to_take(&self, now: Instant) -> bool {
+        let marked = !self.marked.is_empty() && self.room_for_unmet() && self.for_marked.has(now);
+        let strangers = self.unpaid() > 0 && !self.pausing && self.room_for_strangers();
+        !self.gathering && self.taken < self.limits.batches && (!self.met.is_empty() || marked || strangers)
     }
 
-    /// One turn is kept for ids that are likely to be found.
+    /// Those whom the strangers' allowance may pay for.
+    fn unpaid(&self) -> usize {
+        self.marked.len() + self.strangers.len()
+    }
+
+    /// One turn is kept for ids that were met before.
+    fn room_for_unmet(&self) -> bool {
+        self.with_unmet + 1 < self.limits.batches
+    }
+
+    /// And one for those that bear a mark, if there are more than two.
     fn room_for_strangers(&self) -> bool {
-        self.with_strangers + 1 < self.limits.batches
+        self.room_for_unmet() && self.with_strangers < self.limits.batches.saturating_sub(2).max(1)
     }
 
     /// A turn for another worker, if there is work for one.
-    pub(super) fn another_turn(&mut self) -> Option<Turn> {
-        self.turn_to_take().then(|| {
+    pub(super) fn another_turn(&mut self, now: Instant) -> Option<Turn> {
+        self.turn_to_take(now).then(|| {
             self.taken += 1;
-            Turn::Held
+            Turn::Held(Paid::default())
         })
     }
 
@@ -276,20 +267,29 @@ impl Queue {
             // Whoever ends a batch goes on with what waits.
             return Next::Rest;
         }
-        let mut asked: Vec<_> = self.likely.drain(..self.likely.len().min(MAX_RESOLVED)).collect();
-        while let Some(seat) = self.strangers.pop_front_if(|seat| nobody_waits(seat)) {
-            self.seats.remove(&seat.id);
+        for lane in [&mut self.met, &mut self.marked, &mut self.strangers] {
+            while let Some(seat) = lane.pop_front_if(|seat| nobody_waits(seat)) {
+                self.seats.remove(&seat.id);
+            }
+        }
+        let (mut asked, mut paid) = (Vec::new(), Paid::default());
+        take(&mut self.met, &mut self.seats, &mut asked, MAX_RESOLVED);
+        let marked = !self.marked.is_empty() && asked.len() < MAX_RESOLVED && self.room_for_unmet();
+        if marked && self.for_marked.pay(now).is_ok() {
+            take(&mut self.marked, &mut self.seats, &mut asked, MAX_RESOLVED);
+            paid.marked = true;
         }
         let alone = asked.is_empty();
-        let company = self.strangers.len() <= COMPANY && asked.len() + self.strangers.len() <= MAX_RESOLVED;
-        let wanted = !self.strangers.is_empty() && !self.pausing && self.room_for_strangers();
+        let company = self.unpaid() <= COMPANY && asked.len() + self.unpaid() <= MAX_RESOLVED;
+        let wanted = self.unpaid() > 0 && !self.pausing && self.room_for_strangers();
         if wanted && (alone || company) {
-            match self.allowance.pay(now) {
+            match self.for_strangers.pay(now) {
                 Ok(()) => {
-                    self.take_strangers(&mut asked);
-                    self.with_strangers += 1;
-                    self.taken += 1;
-                    *turn = Turn::WithStrangers;
+                    // Marks go before the others, who have half the places all the same.
+                    take(&mut self.marked, &mut self.seats, &mut asked, MAX_RESOLVED / 2);
+                    take(&mut self.strangers, &mut self.seats, &mut asked, MAX_RESOLVED);
+                    take(&mut self.marked, &mut self.seats, &mut asked, MAX_RESOLVED);
+                    paid.strangers = true;
                 }
                 Err(until) if alone => {
                     self.pausing = true;
@@ -299,50 +299,39 @@ impl Queue {
                 Err(_) => {}
             }
         }
+        if asked.is_empty() {
+            self.was_worth_it(paid);
+            return Next::Rest;
+        }
         for seat in &asked {
             let place = self.seats.entry(seat.id).or_default();
             *place = Place { under_way: true, seat: None };
         }
-        if asked.is_empty() {
-            self.give_back(turn);
-            return Next::Rest;
-        }
-        if !turn.is_taken() {
-            self.taken += 1;
-            *turn = Turn::Held;
-        }
+        self.taken += 1;
+        self.with_unmet += usize::from(paid.any());
+        self.with_strangers += usize::from(paid.strangers);
+        *turn = Turn::Held(paid);
         Next::Ask(asked)
-    }
-
-    fn take_strangers(&mut self, asked: &mut Vec<Arc<Seat>>) {
-        while asked.len() < MAX_RESOLVED
-            && let Some(seat) = self.strangers.pop_front()
-        {
-            if nobody_waits(&seat) {
-                self.seats.remove(&seat.id);
-            } else {
-                asked.push(seat);
-            }
-        }
     }
 
     /// Gives back all that a turn has.
     pub(super) fn give_back(&mut self, turn: &mut Turn) {
         let turn = core::mem::take(turn);
         self.taken -= usize::from(turn.is_taken());
-        self.with_strangers -= usize::from(turn.is_paid());
+        self.with_unmet -= usize::from(turn.paid().any());
+        self.with_strangers -= usize::from(turn.paid().strangers);
         self.gathering &= !matches!(turn, Turn::Gathering);
         self.pausing &= !matches!(turn, Turn::Pausing);
     }
 
-    /// A batch has found something, so that it does not count on the allowance.
-    pub(super) fn was_worth_it(&mut self) {
-        self.allowance.pay_back();
-    }
-
-    /// A batch has found marked ids to be unknown.
-    pub(super) fn was_misled(&mut self, now: Instant) {
-        self.misled.owe(now);
+    /// A batch has found something, so that it does not count on what has paid for it.
+    pub(super) fn was_worth_it(&mut self, paid: Paid) {
+        if paid.marked {
+            self.for_marked.pay_back();
+        }
+        if paid.strangers {
+            self.for_strangers.pay_back();
+        }
     }
 
     /// A lookup of this id has ended. Answers who came for it meanwhile, if `known`; else they are next in the queue.
@@ -350,7 +339,6 @@ impl Queue {
         &mut self,
         id: SecretId,
         looks: impl FnOnce() -> Looks,
-        now: Instant,
         known: impl FnOnce() -> Option<Found>,
     ) {
         let Some(seat) = self.seats.remove(&id).and_then(|place| place.seat) else { return };
@@ -360,15 +348,28 @@ impl Queue {
         }
         self.seats.insert(id, Place { under_way: false, seat: Some(Arc::clone(&seat)) });
         // No more of them than there are ids under way, so there is room.
-        if self.is_likely(looks(), now) {
-            self.likely.push_back(seat);
-        } else {
-            self.strangers.push_back(seat);
+        match looks() {
+            Looks::Met => self.met.push_back(seat),
+            Looks::Marked => self.marked.push_back(seat),
+            Looks::Strange => self.strangers.push_back(seat),
         }
     }
 }
 
-/// All who asked have given up: only the queue and the map of seats have it.
-fn nobody_waits(seat: &Arc<Seat>) -> bool {
-    Arc::strong_count(seat) == 2
+/// Moves those for whom somebody still waits, until so many are asked about.
+fn take(
+    lane: &mut VecDeque<Arc<Seat>>,
+    seats: &mut HashMap<SecretId, Place>,
+    asked: &mut Vec<Arc<Seat>>,
+    most: usize,
+) {
+    while asked.len() < most
+        && let Some(seat) = lane.pop_front()
+    {
+        if nobody_waits(&seat) {
+            seats.remove(&seat.id);
+        } else {
+            asked.push(seat);
+        }
+    }
 }

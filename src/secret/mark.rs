@@ -7,8 +7,8 @@ use zeroize::Zeroize as _;
 
 /// A key of the service under which the ids of secrets are marked (16 bits of HMAC-SHA-256, RFC 2104), so that the API door
 /// tells the service's own ids from made-up ones before it has looked them up, and looks up its own first: see
-/// [`KeyFormat::mark_ids`](crate::key::KeyFormat::mark_ids). No verdict hangs on a mark: whoever learns the key gets no
-/// further than to the front of a queue.
+/// [`KeyFormat::mark_ids`](crate::key::KeyFormat::mark_ids). No verdict hangs on a mark: whoever learns the key has made-up ids
+/// looked up before those of strangers, at a bounded rate.
 #[derive(Clone)]
 pub struct MarkKey(hmac::Key);
 

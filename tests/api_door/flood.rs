@@ -90,12 +90,23 @@ async fn a_flood_reaches_the_directory_at_a_bounded_rate_and_valid_keys_get_thro
 /// ATK-DOS-02
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn more_than_may_wait_are_refused_and_told_so() {
-    let world = Arc::new(World::memory().await);
+    too_many(World::memory().await, |_, number| SecretId::from_bits(number)).await;
+}
+
+/// ATK-DOS-02
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn more_marked_ids_than_may_wait_are_refused_and_told_so() {
+    too_many(marked().await, |format, number| format.new_id(number.to_be_bytes())).await;
+}
+
+async fn too_many(world: World, id: fn(&KeyFormat, u64) -> SecretId) {
+    let world = Arc::new(world);
     let door = Arc::new(world.builder().batches(2).waiting(8).build());
     let (has_read, go_on) = world.seam.hold_next();
     let ask = |number: u64| {
         let (world, door) = (Arc::clone(&world), Arc::clone(&door));
-        async move { world.call(&door, &world.text(number, "live")).await.unwrap_err() }
+        let key = world.text_with_id(id(&world.format, number), "live");
+        async move { world.call(&door, &key).await.unwrap_err() }
     };
     let first = tokio::spawn(ask(1_000));
     has_read.await.unwrap();
@@ -217,12 +228,22 @@ async fn a_flood_of_marked_ids_reaches_the_directory_at_a_bounded_rate() {
 
 #[tokio::test]
 async fn ids_that_nobody_waits_for_any_more_are_not_asked_about() {
-    let world = Arc::new(World::memory().await);
+    nobody_waits(World::memory().await, |_, number| SecretId::from_bits(number)).await;
+}
+
+#[tokio::test]
+async fn marked_ids_that_nobody_waits_for_any_more_are_not_asked_about() {
+    nobody_waits(marked().await, |format, number| format.new_id(number.to_be_bytes())).await;
+}
+
+async fn nobody_waits(world: World, id: fn(&KeyFormat, u64) -> SecretId) {
+    let world = Arc::new(world);
     let door = Arc::new(world.builder().batches(2).build());
     let (has_read, go_on) = world.seam.hold_next();
     let ask = |number: u64| {
         let (world, door) = (Arc::clone(&world), Arc::clone(&door));
-        async move { world.call(&door, &world.text(number, "live")).await.unwrap_err().reason() }
+        let key = world.text_with_id(id(&world.format, number), "live");
+        async move { world.call(&door, &key).await.unwrap_err().reason() }
     };
     let first = tokio::spawn(ask(1_000));
     has_read.await.unwrap();
@@ -233,4 +254,94 @@ async fn ids_that_nobody_waits_for_any_more_are_not_asked_about() {
     go_on.send(()).unwrap();
     assert_eq!((first.await.unwrap(), stays.await.unwrap()), (Reason::NoSuchSecret, Reason::NoSuchSecret));
     assert_eq!((world.seam.resolved(), world.seam.ids.load(SeqCst)), (2, 2));
+}
+
+/// ATK-DOS-02: whoever has many marked ids of secrets that are gone holds up no key that is in use, even while the directory
+/// stalls.
+#[tokio::test]
+async fn a_key_that_was_found_before_goes_before_all_marked_ones() {
+    let world = Arc::new(marked().await);
+    let key = world.key_with_id(1, world.format.new_id([1; 8]), |_| {}).await;
+    let door = Arc::new(world.builder().batches(2).build());
+    assert!(world.call(&door, &key).await.is_ok());
+    world.edit_key(1, |_| {}).await;
+    let (has_read, go_on) = world.seam.hold_next();
+    let attack = flood_of(&world, &door, 1_000, |format, number| format.new_id(number.to_be_bytes()));
+    has_read.await.unwrap();
+    until(|| door.gauges().lookups == 1_000).await;
+    // One turn is kept for it, so that it does not even wait for the query that hangs.
+    assert!(timeout(Duration::from_secs(1), world.call(&door, &key)).await.unwrap().is_ok());
+    go_on.send(()).unwrap();
+    drop(attack);
+    until(|| door.gauges().lookups == 0).await;
+}
+
+#[tokio::test]
+async fn a_lookup_waits_for_company_unless_none_came_for_some_time() {
+    let world = World::memory().await;
+    let mut keys = Vec::new();
+    for number in 1..=40 {
+        keys.push(world.key(number, |_| {}).await);
+    }
+    let door = world.door();
+    for key in &keys {
+        assert!(world.call(&door, key).await.is_ok());
+    }
+    world.seam.slow.store(true, SeqCst);
+    let steps_until_sent = async |key| {
+        world.edit_workspace(|_| {}).await;
+        let before = world.seam.resolved();
+        let mut call = core::pin::pin!(world.call(&door, key));
+        let mut polls = 0;
+        core::future::poll_fn(|context| {
+            polls += 1;
+            match call.as_mut().poll(context) {
+                _ if world.seam.resolved() > before => core::task::Poll::Ready(()),
+                core::task::Poll::Ready(answer) => panic!("from the cache: {answer:?}"),
+                core::task::Poll::Pending => core::task::Poll::Pending,
+            }
+        })
+        .await;
+        assert!(call.await.is_ok());
+        polls
+    };
+    let first = steps_until_sent(&keys[0]).await;
+    for key in keys.iter().skip(1).take(20) {
+        let _steps = steps_until_sent(key).await;
+    }
+    let last = steps_until_sent(&keys[30]).await;
+    assert_eq!(last + 1, first, "it does not wait");
+}
+
+/// Whom a large batch wakes runs in turn with others.
+#[tokio::test]
+async fn the_answers_of_a_large_batch_leave_others_their_turn() {
+    let world = Arc::new(World::memory().await);
+    let door = world.door();
+    let (turns, stop) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+    let other = {
+        let (turns, stop) = (Arc::clone(&turns), Arc::clone(&stop));
+        tokio::spawn(async move {
+            while stop.load(SeqCst) == 0 {
+                turns.fetch_add(1, SeqCst);
+                tokio::task::yield_now().await;
+            }
+        })
+    };
+    let calls: JoinSet<_> = (0..200_u64)
+        .map(|number| {
+            let (world, door, turns) = (Arc::clone(&world), Arc::clone(&door), Arc::clone(&turns));
+            async move {
+                let denied = world.call(&door, &world.text(1_000 + number, "live")).await.unwrap_err();
+                assert_eq!(denied.reason(), Reason::NoSuchSecret);
+                turns.load(SeqCst)
+            }
+        })
+        .collect();
+    let answered = calls.join_all().await;
+    stop.store(1, SeqCst);
+    other.await.unwrap();
+    assert_eq!(world.seam.resolved(), 1);
+    let spread = answered.iter().max().unwrap() - answered.iter().min().unwrap();
+    assert!(spread >= 8, "200 were answered within {spread} turns of another task");
 }

@@ -27,7 +27,7 @@ const API: &[(&str, &str, &str, &str)] = &[
     ("workspaces", "id suspended_at archived_at service_ceiling", "", ""),
     ("projects", "id workspace suspended_at archived_at rate_limit", "", ""),
     ("accounts", "id suspended_at", "", ""),
-    ("changes", "xid change", "", ""),
+    ("changes", "id xid change", "", ""),
     ("stream", "epoch swept barrier", "", ""),
     ("followers", "id caught_up seen_at", "id trust caught_up", "caught_up seen_at"),
     ("limits", "id workspace project spender period amount mode version", "", "version"),

@@ -14,7 +14,7 @@ use portcullis::secret::{ExposeSecret as _, SealingKey, SealingKeys};
 use portcullis::store::sql::postgres::{RoleName, SchemaName, roles};
 use portcullis::store::sql::{PostgresOptions, PostgresStore};
 
-use crate::cluster::{Cluster, psql};
+use crate::cluster::{Cluster, as_role, psql};
 use crate::pg::fresh_schema;
 
 /// A migrated schema and the roles of its two doors. Both go with it.
@@ -69,8 +69,7 @@ pub async fn open(
 
 /// The shared server's URL for a role.
 pub fn url_of(role: &str) -> String {
-    let (scheme, rest) = Cluster::shared().split_once("://").unwrap();
-    format!("{scheme}://{role}@{}", rest.rsplit_once('@').unwrap().1)
+    as_role(Cluster::shared(), role)
 }
 
 /// What psql answers to the owner of everything.

@@ -10,9 +10,11 @@ use portcullis::dashboard::{Committed, Dashboard, Expiry, Member, NewKey, NewKey
 use portcullis::id::{KeyId, ProjectId};
 use portcullis::key::KeyFormat;
 use portcullis::secret::{ExposeSecret as _, SealingKey, SealingKeys};
+use portcullis::store::sql::postgres::{RoleName, SchemaName, roles};
 use portcullis::store::sql::{PostgresOptions, PostgresStore};
 use tokio::sync::{Mutex, MutexGuard};
 
+use crate::cluster::psql;
 use crate::first_member::{at_home, signs_up};
 use crate::node::now;
 
@@ -49,6 +51,8 @@ pub struct House {
     pub member: Member,
     pub project: ProjectId,
     pub schema: String,
+    /// The role of the API door, which the other node runs as.
+    pub api: String,
 }
 
 impl House {
@@ -62,7 +66,11 @@ impl House {
             Dashboard::builder(store, "Acme", base, catalogue(), format(), seals).unwrap().build().unwrap();
         let member = at_home(&people, signs_up(&people).await.token()).await;
         let project = people.projects(&member).await.unwrap()[0].id;
-        Self { people, member, project, schema }
+        let (theirs, api) = (format!("{schema}_people"), format!("{schema}_api"));
+        let role = |name: &str| RoleName::parse(name).unwrap();
+        let granted = roles(&SchemaName::parse(&schema).unwrap(), &role(&theirs), &role(&api));
+        psql(url, &format!("CREATE ROLE {theirs} LOGIN; CREATE ROLE {api} LOGIN; {granted}"));
+        Self { people, member, project, schema, api }
     }
 
     pub async fn key(&self, expiry: Expiry) -> Issued {

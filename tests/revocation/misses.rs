@@ -8,7 +8,7 @@ use portcullis::key::{KeyFormat, SecretId};
 use portcullis::secret::ExposeSecret as _;
 use portcullis::store::sql::{PostgresOptions, PostgresStore};
 
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, as_role};
 use crate::house::{House, alone, catalogue, format, scope};
 use crate::node::now;
 
@@ -26,7 +26,8 @@ impl Door {
             .unwrap()
             .trust(Duration::from_hours(1))
             .migrate(false);
-        let store = PostgresStore::open(Cluster::shared(), options).await.unwrap();
+        let url = as_role(Cluster::shared(), &house.api);
+        let store = PostgresStore::open(&url, options).await.unwrap();
         let api = ApiDoor::builder(store.clone(), store.clone(), catalogue(), format())
             .events_per_second(0)
             .build();

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::cluster::as_role;
 use crate::house::{House, Issued};
 use crate::node::{DEAF, SCHEMA, SLOTS, TRUST, URL, now};
 
@@ -58,7 +59,7 @@ impl Peer {
         let mut command = Command::new(std::env::current_exe().unwrap());
         command
             .args(["node::the_other_node", "--exact", "--nocapture"])
-            .env(URL, url)
+            .env(URL, as_role(url, &house.api))
             .env(SCHEMA, &house.schema)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped());

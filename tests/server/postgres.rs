@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 #[path = "../suite/cluster.rs"]
 mod cluster;
 
-use cluster::{Cluster, in_database, psql};
+use cluster::{Cluster, as_role, in_database, psql};
 
 pub struct Database {
     name: String,
@@ -56,9 +56,7 @@ impl Database {
     }
 
     fn url(&self, role: &str) -> String {
-        let url = in_database(Cluster::shared(), &self.name);
-        let (_, server) = url.split_once('@').unwrap();
-        format!("postgres://{role}@{server}")
+        as_role(&in_database(Cluster::shared(), &self.name), role)
     }
 }
 

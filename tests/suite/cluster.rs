@@ -221,6 +221,14 @@ pub fn in_database(url: &str, name: &str) -> String {
     format!("{scheme}://{authority}/{name}{parameters}")
 }
 
+/// The same URL as another user, without a password.
+#[track_caller]
+pub fn as_role(url: &str, role: &str) -> String {
+    let (scheme, authority, rest) = parts(url);
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    format!("{scheme}://{role}@{host}{rest}")
+}
+
 /// The same URL with one more parameter, as in `application_name=mine`.
 pub fn with_parameter(url: &str, parameter: &str) -> String {
     format!("{url}{}{parameter}", if url.contains('?') { '&' } else { '?' })

@@ -163,6 +163,18 @@ on_every_store! {
         }
     }
 
+    /// ATK-DOS-02: so that the API door knows them from made-up ones.
+    async fn every_new_secret_bears_the_mark_of_the_service(world: World) {
+        let ann = world.person("ann@example.com").await;
+        let home = world.at_home(&ann).await;
+        let issued = world.issue(&home, &["models.read"]).await;
+        let key = issued.key.id;
+        let rotated = world.dashboard.rotate_key(&home, key, Rotation::AtOnce, None).await.unwrap();
+        for text in [issued.text, rotated.text] {
+            assert!(world.format.is_marked(text.id()) && world.finds(text.id()).await);
+        }
+    }
+
     /// M18: rotated at once, the former secret is found no more, and the key is the same key
     async fn a_key_rotated_at_once_has_one_secret(world: World) {
         let ann = world.person("ann@example.com").await;

@@ -17,7 +17,7 @@ use portcullis::key::{KeyFormat, SecretId};
 use portcullis::ports::{
     EventKind, Mail, Mailer, MailerError, ManualClock, Message, SecurityEvent, SecurityEvents,
 };
-use portcullis::secret::{SealingKey, SealingKeys, SecretString, VerifyEmailToken};
+use portcullis::secret::{MarkKey, SealingKey, SealingKeys, SecretString, VerifyEmailToken};
 use portcullis::source::Source;
 use portcullis::store::memory::MemoryStore;
 use portcullis::store::record::{AuditEntry, Grant, UsageDelta};
@@ -259,7 +259,8 @@ impl World {
         let clock = Arc::new(ManualClock::at(start()));
         let events = Arc::new(Recorder::default());
         let catalogue = catalogue();
-        let format = Arc::new(KeyFormat::new("acme", &["live", "test"]).unwrap());
+        let format = KeyFormat::new("acme", &["live", "test"]).unwrap().mark_ids(MarkKey::new([5; 32]));
+        let format = Arc::new(format);
         let builder = builder(store.clone(), &catalogue, &format, &clock, &events);
         let dashboard = choices(builder).build().unwrap();
         let mailbox = Arc::new(Mailbox::default());

@@ -19,7 +19,7 @@ GRANT SELECT (id, workspace, suspended_at, archived_at, rate_limit) ON {p}projec
 GRANT SELECT (id, suspended_at) ON {p}accounts TO {role};
 
 -- The stream of changes, and how far this node has come.
-GRANT SELECT (xid, change) ON {p}changes TO {role};
+GRANT SELECT (id, xid, change) ON {p}changes TO {role};
 GRANT SELECT (epoch, swept, barrier) ON {p}stream TO {role};
 GRANT SELECT (id, caught_up, seen_at), INSERT (id, trust, caught_up), UPDATE (caught_up, seen_at)
     ON {p}followers TO {role};
