@@ -1,5 +1,8 @@
-//! How often each use case asks the database: a bound for each, kept in `docs/statements.md`, that does not grow with
-//! what there is.
+//! How often each use case and each call of a door asks the database: a bound for each, kept in `docs/statements.md`, that
+//! does not grow with what there is.
+
+#[path = "statements/doors.rs"]
+mod doors;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -39,6 +42,9 @@ const FOR_EACH: &[(&str, &str)] = &[
     ("Operator::check_ledger", "limit and period"),
     ("Operator::suspend_account", "workspace of the account"),
     ("Operator::approve_recovery", "address that the account had"),
+    ("Budget::beat, with a slice to write", "slice to write, hold that another node abandoned"),
+    ("Budget::give_back, with a slice", "slice"),
+    ("Budget::reserve, refused by a limit", "pause for what other nodes have idle"),
 ];
 
 /// What a use case came to.
@@ -143,7 +149,10 @@ fn list(most: &BTreeMap<&str, u64>) -> String {
         "# How often each use case asks the database\n\n\
          Round trips on PostgreSQL, `BEGIN` and `COMMIT` included, of the outcome that takes the most. A list may grow with\n\
          its pages; nothing else grows with how much there is, except where the last column names what is written or handed\n\
-         on once more. A conflict with another transaction repeats a use case, five times at most.\n\n\
+         on once more. A conflict with another transaction repeats a use case, five times at most. What is spent is under\n\
+         all eight limits that can count: of the project and of the spender, each by day, week, month and in total. Keys\n\
+         that are cold at once share a question where one thread serves them; *silence* is that nothing was heard of\n\
+         changes for as long as `trust` says.\n\n\
          `cargo test --features postgres --test faults statements` proves it, each use case also in a world with 25 more\n\
          members, projects, keys, roles and invitations in every workspace; `UPDATE=1` writes this file.\n\n\
          | use case | round trips | once more for each |\n|---|---:|---|\n",
@@ -177,6 +186,13 @@ async fn every_use_case_asks_the_database_a_bounded_number_of_times() {
             grown.push(format!("{} {}: {:?} -> {:?}", case.of, case.name, plain.code, more.code));
         }
     }
+    let (plain, more) = doors::asked_on_one_thread(&world).await;
+    for (of, round_trips) in &more {
+        if *round_trips > plain[of] + SLACK {
+            grown.push(format!("{of}: {} -> {round_trips}", plain[of]));
+        }
+    }
+    most.extend(plain);
     assert!(grown.is_empty(), "{grown:#?}");
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/statements.md");
     let now = list(&most);
