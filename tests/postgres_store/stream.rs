@@ -4,12 +4,13 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use portcullis::api::Reason;
 use portcullis::budget::{Budget, BudgetOptions};
 use portcullis::dashboard::{Grant, Operator};
 use portcullis::id::{Id as _, WorkspaceId};
 use portcullis::money::{Amount, Cost, Credits};
 use portcullis::store::record::{Change, Workspace};
-use portcullis::store::sql::PostgresStore;
+use portcullis::store::sql::{PostgresOptions, PostgresStore};
 use portcullis::store::{ChangeStream as _, Changes, Position, Store as _, StoreError, Transaction};
 use uuid::Uuid;
 
@@ -287,4 +288,23 @@ async fn spending_and_usage_append_nothing_to_the_stream() {
     assert_eq!(reader.next().await, these(&[]));
     let spent = dashboard.credit(&member).await.unwrap().settled;
     assert_eq!(spent.millionths(), 60, "money did move");
+}
+
+/// B6, ATK-KEY-06: a door of the same process hears at once of what was committed beside it, though it is another role's and
+/// what it has heard would be trusted for long.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_door_opened_beside_a_store_refuses_at_once_what_was_revoked_through_it() {
+    let hour = Duration::from_hours(1);
+    let store = open(Cluster::shared(), &fresh_schema(), |options| options.trust(hour)).await;
+    let options = PostgresOptions::new().trust(hour);
+    let beside = store.open_beside(Cluster::shared(), options).await.unwrap();
+    let dashboard = people(&store);
+    let member = at_home(&dashboard, signs_up(&dashboard).await.token()).await;
+    let (kept, revoked) = (key(&dashboard, &member).await, key(&dashboard, &member).await);
+    // Without a follower in the background.
+    let api = door(&beside).build();
+    assert!(call(&api, &kept).await.is_ok() && call(&api, &revoked).await.is_ok());
+    let _ = dashboard.revoke_key(&member, revoked.key.id).await.unwrap();
+    assert_eq!(call(&api, &revoked).await.unwrap_err().reason(), Reason::Revoked);
+    assert!(call(&api, &kept).await.is_ok());
 }
