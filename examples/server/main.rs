@@ -6,6 +6,8 @@
 //!
 //! With `--features postgres` and `DATABASE_URL` it keeps everything in PostgreSQL instead, and with `API_DATABASE_URL`
 //! the API door connects as a role of its own that may do no more than it needs: `examples/postgres_sql.rs` makes both.
+//! Several of them may do so, each with a `PORT` of its own on one machine. All need the same keys, which lie in `DATA`:
+//! they share the folder, or its `.key` files are copied before the others start.
 
 #![allow(clippy::disallowed_methods, reason = "a service holds the clock and the randomness itself")]
 
@@ -144,24 +146,26 @@ fn sealing_key(file: &Path, database: &Path) -> Result<[u8; 32], Failure> {
 /// A key of the service. A real one has it from its secret store; this one makes it once and keeps it in a file beside the
 /// database, which protects nothing.
 fn secret_key(file: &Path) -> Result<[u8; 32], Failure> {
-    match std::fs::read(file) {
-        Ok(bytes) => Ok(bytes.try_into().map_err(|_| format!("{} is not 32 bytes long", file.display()))?),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            let key: [u8; 32] = SystemEntropy::new().bytes()?;
-            // Written beside and moved into place, so that a crash leaves a whole key or none.
-            let beside = file.with_extension("new");
-            private(&beside)?.write_all(&key)?;
-            std::fs::rename(beside, file)?;
-            Ok(key)
-        }
-        Err(error) => Err(error.into()),
+    if !file.exists() {
+        let entropy = SystemEntropy::new();
+        let key: [u8; 32] = entropy.bytes()?;
+        // Written beside, so that a crash leaves a whole key or none, under a name that no other node has: not even one in
+        // another container, where process ids are the same.
+        let beside = file.with_extension(format!("new-{:016x}", u64::from_be_bytes(entropy.bytes()?)));
+        private(&beside)?.write_all(&key)?;
+        // A link takes nobody's place: of nodes that start at once all have the key of the first.
+        let linked = std::fs::hard_link(&beside, file);
+        std::fs::remove_file(&beside)?;
+        linked.or_else(|error| if file.exists() { Ok(()) } else { Err(error) })?;
     }
+    let key = std::fs::read(file)?;
+    Ok(key.try_into().map_err(|_| format!("{} is not 32 bytes long", file.display()))?)
 }
 
 /// A new file that nobody else may read.
 fn private(file: &Path) -> std::io::Result<std::fs::File> {
     let mut options = std::fs::OpenOptions::new();
-    options.write(true).create(true).truncate(true);
+    options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     options.open(file)
