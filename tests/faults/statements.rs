@@ -152,7 +152,7 @@ fn list(most: &BTreeMap<&str, u64>) -> String {
          on once more. A conflict with another transaction repeats a use case, five times at most. What is spent is under\n\
          all eight limits that can count: of the project and of the spender, each by day, week, month and in total. Keys\n\
          that are cold at once share a question where one thread serves them; *silence* is that nothing was heard of\n\
-         changes for as long as `trust` says.\n\n\
+         changes for as long as `trust` says. A connection that runs a statement for the first time prepares it, once more.\n\n\
          `cargo test --features postgres --test faults statements` proves it, each use case also in a world with 25 more\n\
          members, projects, keys, roles and invitations in every workspace; `UPDATE=1` writes this file.\n\n\
          | use case | round trips | once more for each |\n|---|---:|---|\n",

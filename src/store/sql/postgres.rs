@@ -156,7 +156,8 @@ impl PostgresStore {
         Ok(Self { shared: Arc::new(shared) })
     }
 
-    /// How many times this store asked the database so far, each a round trip: for metrics.
+    /// How many times this store asked the database so far, each a round trip: for metrics. Each connection prepares a
+    /// statement when it first runs it, which is one more and not counted.
     #[must_use]
     pub fn round_trips(&self) -> u64 {
         self.shared.sent.load(Ordering::Relaxed)
