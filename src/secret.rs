@@ -4,6 +4,7 @@
 //! [`Token`] is a random bearer value that is handed out once and stored as a digest; [`SealingKeys`] keep
 //! what must be read back (a TOTP secret, an unsent mail) as AES-256-GCM.
 
+mod mac;
 mod mailbox;
 mod mark;
 mod seal;

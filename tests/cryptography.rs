@@ -39,8 +39,7 @@ const ENGINES: &[Engine] = &[
             "src/audit/checkpoint.rs",
             "src/ports/entropy.rs",
             "src/secret.rs",
-            "src/secret/mailbox.rs",
-            "src/secret/mark.rs",
+            "src/secret/mac.rs",
             "src/secret/seal.rs",
         ],
     },
@@ -142,7 +141,7 @@ const ALGORITHMS: &[[&str; 5]] = &[
     [
         "HMAC-SHA-256",
         "RFC 2104, FIPS 180-4",
-        "`ring`, in `audit::checkpoint`, `secret::mailbox` and `secret::mark`",
+        "`ring`, in `audit::checkpoint` and `secret::mac`",
         "checkpoints of the audit chains; the mailboxes that have had starter credit; which ids the API door looks up first",
         "256-bit key, 256-bit tag; 16 bits of it for the marks of ids, on which no verdict hangs",
     ],
@@ -628,7 +627,7 @@ fn primitives_are_those_of_vetted_crates() {
         elsewhere(word, if word == "rand" { &["src/ports/entropy.rs"] } else { &[] });
     }
     elsewhere("AES_256_GCM", &["src/secret/seal.rs"]);
-    elsewhere("hmac", &["src/audit/checkpoint.rs", "src/secret/mailbox.rs", "src/secret/mark.rs"]);
+    elsewhere("hmac", &["src/audit/checkpoint.rs", "src/secret/mac.rs"]);
 }
 
 /// ASVS-5.0-11.2.3: keys, tokens, digests and salts are of these sizes by type, and a seed has 128 bits at least. RFC

@@ -10,22 +10,13 @@ use tokio::time::Instant;
 use super::allowance::Allowance;
 use super::grants::Found;
 use super::seat::{Seat, nobody_waits};
+use super::unknown::Looks;
 use crate::key::SecretId;
 use crate::store::MAX_RESOLVED;
 
 /// So many strangers may come along with keys that are likely to be found. More of them would make these wait for a
 /// larger answer than they need, so they go by themselves.
 const COMPANY: usize = 32;
-
-/// What an id looks like before it is looked up.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Looks {
-    /// The directory once knew it.
-    Met,
-    /// It bears the service's mark.
-    Marked,
-    Strange,
-}
 
 /// After so many that waited for company and had none, the next ones do not wait.
 const ALONE: u8 = 16;

@@ -26,6 +26,16 @@ struct Remembered {
 /// for one (id 0): only the order of lookups hangs on it.
 pub(super) struct Met(Box<[AtomicU64]>);
 
+/// What an id looks like before it is looked up.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Looks {
+    /// The directory once knew it.
+    Met,
+    /// It bears the service's mark.
+    Marked,
+    Strange,
+}
+
 impl Unknown {
     pub(super) fn contains(&self, id: SecretId, generation: &AtomicU64) -> bool {
         let mut remembered = self.0.lock().unwrap_or_else(PoisonError::into_inner);
